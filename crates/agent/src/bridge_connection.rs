@@ -1,0 +1,153 @@
+//! One bridge: attach, lend tokens under leases, bring switches, notice its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipc::CodecError;
+use model::Era;
+use platform::process::ancestors;
+use platform::socket::Peer;
+use token_lease::{AgentMessage, BridgeMessage, LeaseId, TokenRefusal};
+use tokio::sync::mpsc;
+
+use crate::agent::{Agent, lock};
+use crate::listener::{Reader, Writer};
+use crate::sessions::SessionId;
+use crate::standings::{self, Wish};
+
+/// How long a bridge may take to say what it wants.
+const ATTACH_WITHIN: Duration = Duration::from_secs(5);
+
+/// Serves a bridge until it goes away or is cut off.
+pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writer, peer: Peer) {
+    let attach = tokio::time::timeout(ATTACH_WITHIN, reader.next::<BridgeMessage>()).await;
+    let Ok(Ok(Some(BridgeMessage::Attach { app, server, account, workspace: _ }))) = attach else { return };
+    let parent = peer.pid.and_then(parent_executable);
+    let wish = Wish { app, server, entry: account };
+    let (outbox, mut outgoing) = mpsc::unbounded_channel();
+    let since = agent.world.now();
+    let attached = agent
+        .attach(&wish, |sessions| {
+            let (app, server, entry) = (wish.app.clone(), wish.server.clone(), wish.entry.clone());
+            sessions.open(app, server, entry, peer.pid, parent.clone(), since, outbox.clone())
+        })
+        .await;
+    let (session, first) = match attached {
+        Ok((session, server, standing)) => (session, AgentMessage::Attached { server, standing }),
+        Err(closed) => {
+            let _gone = writer.send(&AgentMessage::Refused { closed }).await;
+            return;
+        }
+    };
+    // From here on only the Session holds the outbox: closing the Session ends this connection.
+    let answers = outbox.downgrade();
+    drop(outbox);
+    let _closes = Closes { agent: Arc::clone(agent), session };
+    if writer.send(&first).await.is_err() {
+        return;
+    }
+    loop {
+        tokio::select! {
+            biased;
+            message = outgoing.recv() => match message {
+                Some(message) => if writer.send(&message).await.is_err() { return },
+                None => return,
+            },
+            message = reader.next::<BridgeMessage>() => match message {
+                Ok(Some(message)) => take(agent, session, &message, &answers),
+                Ok(None) => return,
+                Err(CodecError::Malformed { source }) => tracing::warn!(%source, "a bridge said something odd"),
+                Err(error) => {
+                    tracing::info!(%error, "a bridge is gone");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+fn take(
+    agent: &Arc<Agent>,
+    session: SessionId,
+    message: &BridgeMessage,
+    answers: &mpsc::WeakUnboundedSender<AgentMessage>,
+) {
+    match *message {
+        BridgeMessage::Token { lease, rejected } => {
+            let (agent, answers) = (Arc::clone(agent), answers.clone());
+            tokio::spawn(async move {
+                let outcome = lend(&agent, session, lease, rejected).await;
+                if let Some(answers) = answers.upgrade() {
+                    let _gone = answers.send(AgentMessage::Token { lease, outcome });
+                }
+            });
+        }
+        BridgeMessage::Acknowledge { seq } => lock(&agent.sessions).acknowledge(session, seq),
+        BridgeMessage::Release { lease } => lock(&agent.sessions).release(session, lease),
+        BridgeMessage::Learned { era } => learn(agent, session, era),
+        BridgeMessage::Attach { .. } | BridgeMessage::Unknown => {}
+    }
+}
+
+/// A token of exactly that lease's Account. The lease is looked at again after waiting: what was void by
+/// then gets nothing.
+async fn lend(
+    agent: &Arc<Agent>,
+    session: SessionId,
+    lease: LeaseId,
+    rejected: Option<u64>,
+) -> Result<token_lease::AccessToken, TokenRefusal> {
+    let valid = || lock(&agent.sessions).lease(session, lease).filter(|l| !l.void).cloned();
+    let void = || TokenRefusal {
+        void: true,
+        closed: token_lease::Closed {
+            code: token_lease::ClosedCode::SignInNeeded,
+            message: "this call began as somebody who has been signed out since, so nothing was sent"
+                .to_owned(),
+            hint: "call again".to_owned(),
+            person: None,
+        },
+    };
+    let Some(holder) = valid() else { return Err(void()) };
+    let lent = agent.lent(&holder.account, &holder.server);
+    match agent.token(&lent, &holder.server, rejected).await {
+        Ok(set) if valid().is_some() => Ok(standings::on_loan(&set)),
+        Ok(_) => Err(void()),
+        Err(trouble) => {
+            let person = agent.person(&holder.account);
+            Err(TokenRefusal { void: false, closed: standings::closed(&trouble, &holder.server, person) })
+        }
+    }
+}
+
+fn learn(agent: &Agent, session: SessionId, era: Era) {
+    let Some(server) = lock(&agent.sessions).get(session).map(|s| s.server.clone()) else { return };
+    agent.asked(&server, &Ok(()));
+    let noted = agent.change(|state| {
+        if let Some(server) = state.servers.get_mut(&server) {
+            server.era = Some(era);
+        }
+    });
+    if let Err(error) = noted {
+        tracing::warn!(%error, "an era was not noted");
+    }
+}
+
+/// The program that started the bridge, as the kernel tells: the app, or a shell in between.
+fn parent_executable(pid: u32) -> Option<PathBuf> {
+    ancestors(pid).links.get(1).and_then(|parent| parent.executable.clone())
+}
+
+/// Takes the Session out however the connection ends.
+struct Closes {
+    agent: Arc<Agent>,
+    session: SessionId,
+}
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        lock(&self.agent.sessions).close(self.session);
+        self.agent.changed();
+    }
+}

@@ -1,0 +1,213 @@
+//! One caller of the control wire: requests in, answers and events out.
+
+use std::sync::Arc;
+
+use ipc::{Call, CodecError, Error, ErrorCode, Event, FromAgent, ProfileView, Request, Response};
+use model::Origin;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::agent::Agent;
+use crate::listener::{Reader, Writer};
+use crate::profiles::profile_views;
+use crate::servers::NewServer;
+use crate::sign_in::Begun;
+use crate::{error, lifecycle};
+
+/// Serves a caller until it goes away. Sign-ins that it began end with it.
+pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writer) {
+    let (outbox, mut outgoing) = mpsc::unbounded_channel();
+    let mut watched: Option<broadcast::Receiver<Event>> = None;
+    let mut begun: Vec<Begun> = Vec::new();
+    loop {
+        tokio::select! {
+            Some(message) = outgoing.recv() => if writer.send(&message).await.is_err() { return },
+            event = next_event(&mut watched) => {
+                if writer.send(&FromAgent::Event { event }).await.is_err() {
+                    return;
+                }
+            }
+            call = reader.next::<Call>() => match call {
+                Ok(Some(Call { id, request: Request::Watch })) => {
+                    watched = Some(agent.events.subscribe());
+                    answer(&outbox, id, Ok(Response::Done));
+                }
+                Ok(Some(Call { id, request: request @ Request::BeginSignIn { .. } })) => {
+                    let result = agent.begin_sign_in(request, outbox.clone());
+                    let result = result.map(|handle| {
+                        let sign_in = handle.id();
+                        begun.push(handle);
+                        Response::SignIn { sign_in }
+                    });
+                    answer(&outbox, id, result);
+                }
+                Ok(Some(Call { id, request })) => {
+                    let (agent, outbox) = (Arc::clone(agent), outbox.clone());
+                    tokio::spawn(async move { answer(&outbox, id, dispatch(&agent, request).await) });
+                }
+                Ok(None) => return,
+                Err(CodecError::Malformed { source }) => {
+                    let what = format!("the request could not be understood: {source}");
+                    answer(&outbox, 0, Err(Error::new(ErrorCode::Usage, what)));
+                }
+                Err(error) => {
+                    tracing::info!(%error, "a caller is gone");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+fn answer(outbox: &mpsc::UnboundedSender<FromAgent>, id: u64, result: Result<Response, Error>) {
+    let _gone = outbox.send(FromAgent::Reply { id, result });
+}
+
+async fn next_event(watched: &mut Option<broadcast::Receiver<Event>>) -> Event {
+    match watched {
+        None => std::future::pending().await,
+        Some(receiver) => match receiver.recv().await {
+            Ok(Event::Changed) => {
+                // One look at everything serves for all that has piled up.
+                while let Ok(Event::Changed) = receiver.try_recv() {}
+                Event::Changed
+            }
+            Ok(event) => event,
+            // Who was too slow is told to look again.
+            Err(broadcast::error::RecvError::Lagged(_)) => Event::Changed,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        },
+    }
+}
+
+async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Error> {
+    match request {
+        Request::RecordEnvironment { dbus_address, proxies } => {
+            agent.record_environment(dbus_address, proxies)?;
+            Ok(Response::Done)
+        }
+        Request::Status => Ok(Response::Status(Box::new(agent.status_view().await))),
+        Request::AddServer { url, id, label, headers, registration, private_network, ca, imported_from } => {
+            let authority = crate::servers::parse_authority(ca.as_deref())?;
+            let origin = imported_from.map_or(Origin::HandMade, |app| Origin::Imported { app });
+            let new = NewServer { url, id, label, headers, registration, private_network, authority, origin };
+            let view = agent.add_server(new).await?;
+            Ok(Response::Server(Box::new(view)))
+        }
+        Request::GiveClientSecret { server, secret } => {
+            agent.keep_client_secret(&server, secret.into()).await?;
+            Ok(Response::Done)
+        }
+        Request::ListServers => Ok(Response::Servers { servers: agent.server_views() }),
+        Request::ShowServer { server } => Ok(Response::Server(Box::new(agent.server_view(&server)?))),
+        Request::TestServer { server } => {
+            let tested = agent.test_server(&server).await;
+            agent.asked(&server, &tested);
+            Ok(Response::Discovery(Box::new(tested?)))
+        }
+        Request::RenameServer { server, label } => {
+            Ok(Response::Server(Box::new(agent.rename_server(&server, &label)?)))
+        }
+        Request::PauseServer { server, paused } => {
+            Ok(Response::Server(Box::new(agent.pause_server(&server, paused).await?)))
+        }
+        Request::RemoveServer { server } => Ok(Response::SignedOut(agent.remove_server(&server).await?)),
+        Request::ConfirmSignIn { sign_in, yes } => {
+            agent.sign_ins.confirm(sign_in, yes)?;
+            Ok(Response::Done)
+        }
+        Request::PasteCallback { sign_in, url } => {
+            agent.sign_ins.paste(sign_in, url.into())?;
+            Ok(Response::Done)
+        }
+        Request::CancelSignIn { sign_in } => {
+            agent.sign_ins.cancel(sign_in);
+            Ok(Response::Done)
+        }
+        Request::SignOut { server, account, all, keep_upstream } => {
+            let view = agent.sign_out(&server, account.as_deref(), all, keep_upstream).await?;
+            Ok(Response::SignedOut(view))
+        }
+        Request::ListAccounts => {
+            let mut accounts: Vec<_> =
+                agent.read(|s| s.accounts.values().map(|a| crate::views::account_view(s, a)).collect());
+            accounts.sort_by(|a, b| a.label.cmp(&b.label));
+            Ok(Response::Accounts { accounts })
+        }
+        Request::RenameAccount { account, label } => {
+            agent.rename_account(&account, &label)?;
+            Ok(Response::Done)
+        }
+        Request::RemoveAccount { account } => Ok(Response::SignedOut(agent.remove_account(&account).await?)),
+        Request::UseAccount { server, account, app, follow_selection } => {
+            let view = agent.use_account(&server, account.as_deref(), app.as_ref(), follow_selection).await?;
+            Ok(Response::Switched(Box::new(view)))
+        }
+        Request::ListProfiles => Ok(profiles(agent.read(profile_views))),
+        Request::CreateProfile { name, replace } => agent.create_profile(&name, replace).map(profiles),
+        Request::ChangeProfile { name, server, account } => {
+            agent.change_profile(&name, &server, account.as_deref()).map(profiles)
+        }
+        Request::UseProfile { name } => Ok(Response::ProfileUsed(Box::new(agent.use_profile(&name).await?))),
+        Request::DeleteProfile { name } => agent.delete_profile(&name).map(profiles),
+        Request::ChangeSettings { settings } => Ok(Response::Settings(agent.change_settings(&settings)?)),
+        Request::ReadPaste { text } => Ok(Response::Pasted(Box::new(agent.read_paste(&text)))),
+        Request::FindServers { location } => Ok(Response::Found { servers: agent.find_servers(&location)? }),
+        Request::ListApps { location } => Ok(Response::Apps { apps: agent.app_views(&location)? }),
+        Request::PlanConnect { app, location, servers, account } => {
+            let plan = agent.plan_connect(&app, &location, servers.as_deref(), account.as_deref()).await?;
+            Ok(Response::Plan(Box::new(plan)))
+        }
+        Request::PlanRestore { app, location } => {
+            Ok(Response::Plan(Box::new(agent.plan_restore(&app, &location)?)))
+        }
+        Request::ApplyPlan { digest } => {
+            agent.apply_plan(&digest).await?;
+            Ok(Response::Done)
+        }
+        Request::PlanPreset { source, key, ca } => {
+            let plan = agent.plan_preset(&source, key.as_deref(), ca.as_deref()).await?;
+            Ok(Response::PresetPlan(Box::new(plan)))
+        }
+        Request::PlanPresetUpdate { preset } => {
+            Ok(Response::PresetPlan(Box::new(agent.plan_preset_update(&preset).await?)))
+        }
+        Request::ApplyPreset { digest } => {
+            Ok(Response::Presets { presets: agent.apply_preset(&digest).await? })
+        }
+        Request::ListPresets => Ok(Response::Presets { presets: agent.presets() }),
+        Request::RemovePreset { preset } => {
+            Ok(Response::Presets { presets: agent.remove_preset(&preset).await? })
+        }
+        Request::Doctor => Ok(Response::Checks { checks: agent.checks().await }),
+        Request::Stop => {
+            lifecycle::retire(agent)?;
+            Ok(Response::Done)
+        }
+        Request::Watch | Request::BeginSignIn { .. } | Request::Unknown => {
+            Err(Error::new(ErrorCode::Usage, "this agent does not know that request")
+                .hint("run: hallpass agent stop, then try again"))
+        }
+    }
+}
+
+fn profiles(profiles: Vec<ProfileView>) -> Response {
+    Response::Profiles { profiles }
+}
+
+impl Agent {
+    /// Remembers what agents that start from an empty environment need.
+    fn record_environment(
+        &self,
+        dbus_address: Option<String>,
+        proxies: std::collections::BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        self.network.set_proxies(proxies.clone());
+        self.change(|state| {
+            if dbus_address.is_some() {
+                state.environment.dbus_address = dbus_address;
+            }
+            state.environment.proxies = proxies;
+        })
+        .map_err(error::of_state)
+    }
+}

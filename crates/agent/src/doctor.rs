@@ -1,0 +1,163 @@
+//! First checks: what is looked at, what was found, what to do.
+
+use std::sync::Arc;
+
+use ipc::{CheckState, CheckView, KeychainState};
+use model::GrantState;
+
+use crate::agent::Agent;
+use crate::list_rules;
+
+impl Agent {
+    /// Looks at everything that a sign-in and a call need, in the order in which they build on each other.
+    pub(crate) async fn checks(self: &Arc<Self>) -> Vec<CheckView> {
+        let mut checks = vec![
+            check(
+                "agent",
+                CheckState::Ok,
+                format!("version {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()),
+                "",
+            ),
+            self.folder(),
+            self.keychain_check().await,
+            self.published(),
+        ];
+        if self.tokens.unsaved() > 0 {
+            checks.push(check(
+                "unsaved sign-ins",
+                CheckState::Problem,
+                format!("{} renewed sign-in(s) are only in memory", self.tokens.unsaved()),
+                "unlock your keychain, and do not stop the agent",
+            ));
+        }
+        let pending = self.read(|state| state.revocations.len());
+        if pending > 0 {
+            checks.push(check(
+                "sign-outs",
+                CheckState::Warning,
+                format!("{pending} issuer(s) could not be told about a sign-out yet"),
+                "nothing: it is tried again every minute while the agent runs",
+            ));
+        }
+        checks.extend(self.server_checks());
+        checks.extend(self.list_checks());
+        if platform::process::inside_package() {
+            checks.push(check(
+                "package",
+                CheckState::Problem,
+                "the agent was started inside a packaged app, where it must not change configurations"
+                    .to_owned(),
+                "run: hallpass agent stop, then any hallpass command in a terminal",
+            ));
+        }
+        checks
+    }
+
+    fn folder(&self) -> CheckView {
+        match self.root.ensure() {
+            Ok(()) => check("folder", CheckState::Ok, format!("{}", self.root.path().display()), ""),
+            Err(error) => check(
+                "folder",
+                CheckState::Problem,
+                error.to_string(),
+                "make it a folder of yours that nobody else can write",
+            ),
+        }
+    }
+
+    async fn keychain_check(&self) -> CheckView {
+        match self.keychain_state().await {
+            KeychainState::Ready { store } => {
+                check("keychain", CheckState::Ok, format!("{store}, ready"), "")
+            }
+            KeychainState::Locked { store } => {
+                check("keychain", CheckState::Problem, format!("{store} is locked"), "unlock it")
+            }
+            KeychainState::Absent { reason } => check(
+                "keychain",
+                CheckState::Problem,
+                reason,
+                "start a keychain service (on Linux: gnome-keyring or KWallet) in your session",
+            ),
+        }
+    }
+
+    fn published(&self) -> CheckView {
+        let path = platform::publish::entry_executable(&self.root);
+        if path.is_file() {
+            check("bridge path", CheckState::Ok, format!("{}", path.display()), "")
+        } else {
+            check(
+                "bridge path",
+                CheckState::Problem,
+                format!("{} is missing: the apps' entries cannot start", path.display()),
+                "run any hallpass command from the installed copy; it puts the file back",
+            )
+        }
+    }
+
+    fn server_checks(&self) -> Vec<CheckView> {
+        self.read(|state| {
+            state
+                .grants
+                .iter()
+                .filter_map(|grant| match &grant.state {
+                    GrantState::Active | GrantState::Revoked => None,
+                    GrantState::NeedsSignIn { reason } => {
+                        let label = state.accounts.get(&grant.account).map_or("?", |a| a.label.as_str());
+                        Some(check(
+                            "sign-in",
+                            CheckState::Problem,
+                            format!("{label} must sign in to {} again: {reason}", grant.server),
+                            &format!("hallpass login {} --account {}", grant.server, grant.account),
+                        ))
+                    }
+                })
+                .collect()
+        })
+    }
+}
+
+impl Agent {
+    /// Lists that cannot be renewed or have ended, and what they have closed.
+    fn list_checks(&self) -> Vec<CheckView> {
+        let mut checks = Vec::new();
+        for preset in self.presets() {
+            let name = format!("list {}", preset.title);
+            if let Some(problem) = &preset.problem {
+                let found = format!("{problem}; the list in force stays in force");
+                checks.push(check(
+                    &name,
+                    CheckState::Problem,
+                    found,
+                    &format!("hallpass presets update {}", preset.id),
+                ));
+            } else if preset.stale {
+                let found = "it has ended; what it says stays in force".to_owned();
+                checks.push(check(&name, CheckState::Warning, found, "ask its publisher for a newer one"));
+            } else if preset.waiting.is_some() {
+                let found = "a newer one waits for your yes".to_owned();
+                checks.push(check(
+                    &name,
+                    CheckState::Warning,
+                    found,
+                    &format!("hallpass presets update {}", preset.id),
+                ));
+            }
+        }
+        let closed = self.read(|state| {
+            let closed =
+                |server: &model::Server| Some((server.id.clone(), list_rules::taken_back(state, server)?));
+            state.servers.values().filter_map(closed).collect::<Vec<_>>()
+        });
+        for (server, (by, reason)) in closed {
+            let found = format!("{server} was closed by the list {by}: {reason}");
+            checks.push(check("closed", CheckState::Warning, found, &format!("ask whoever publishes {by}")));
+        }
+        checks
+    }
+}
+
+fn check(name: &str, state: CheckState, found: String, fix: &str) -> CheckView {
+    CheckView { name: name.to_owned(), state, found, fix: fix.to_owned() }
+}

@@ -1,0 +1,117 @@
+//! How Servers are beyond what the state says: a renewal under way, an issuer or a Server out of reach. Held in
+//! memory alone, and gone when it goes well again.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use ipc::{Error, ErrorCode, ServerState, ServerView};
+use model::{GrantState, ItemId, ServerId, State};
+
+use crate::agent::{Agent, lock};
+use crate::error;
+use crate::tokens::Condition;
+use crate::views::server_view;
+
+/// What the last test of each Server ran into.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(Mutex<HashMap<ServerId, Error>>);
+
+impl Agent {
+    /// All Servers, by id.
+    pub(crate) fn server_views(&self) -> Vec<ServerView> {
+        let views: Vec<_> = self.read(|state| {
+            state.servers.values().map(|one| (server_view(state, one), record(state, &one.id))).collect()
+        });
+        views.into_iter().map(|(view, record)| self.with_health(view, record.as_ref())).collect()
+    }
+
+    /// One Server.
+    pub(crate) fn server_view(&self, id: &ServerId) -> Result<ServerView, Error> {
+        let found = self.read(|state| {
+            state.servers.get(id).map(|server| (server_view(state, server), record(state, id)))
+        });
+        let (view, record) = found.ok_or_else(|| error::no_server(id))?;
+        Ok(self.with_health(view, record.as_ref()))
+    }
+
+    /// Remembers how asking a Server ended, and tells whoever watches if that is news.
+    pub(crate) fn asked<T>(&self, server: &ServerId, outcome: &Result<T, Error>) {
+        if !self.read(|state| state.servers.contains_key(server)) {
+            lock(&self.troubles.0).remove(server);
+            return;
+        }
+        let mut troubles = lock(&self.troubles.0);
+        let news = match outcome {
+            Ok(_) => troubles.remove(server).is_some(),
+            Err(error) => troubles.insert(server.clone(), error.clone()).as_ref() != Some(error),
+        };
+        drop(troubles);
+        if news {
+            self.tell();
+        }
+    }
+
+    fn with_health(&self, mut view: ServerView, record: Option<&ItemId>) -> ServerView {
+        let tested = lock(&self.troubles.0).get(&view.id).cloned();
+        let condition = record.map(|record| self.tokens.slot(record).condition(self.world.now()));
+        let (state, trouble) = judge(view.state, tested.as_ref(), condition);
+        view.state = state;
+        view.trouble = trouble;
+        view
+    }
+}
+
+/// The record of the Grant that a Server uses now, if it can be used.
+fn record(state: &State, server: &ServerId) -> Option<ItemId> {
+    let account = state.bindings.selection.get(server)?;
+    let grant = state.grant(account, server)?;
+    (grant.state == GrantState::Active).then(|| grant.record.clone())
+}
+
+/// What is shown: only a Server that would be fine otherwise can be renewing or out of reach; what went wrong
+/// is told in any case.
+fn judge(
+    state: ServerState,
+    tested: Option<&Error>,
+    condition: Option<Condition>,
+) -> (ServerState, Option<String>) {
+    let trouble = tested.map(|error| error.message.clone());
+    let fine = matches!(state, ServerState::Connected | ServerState::Open);
+    let out_of_reach = tested.is_some_and(|error| error.code == ErrorCode::Unreachable);
+    let state_after = |out: bool| if fine && out { ServerState::Unreachable } else { state };
+    match condition {
+        Some(Condition::Renewing) if fine => (ServerState::Renewing, trouble),
+        Some(Condition::Postponed { what, over }) => (state_after(over || out_of_reach), Some(what)),
+        Some(Condition::Renewing | Condition::Good) | None => (state_after(out_of_reach), trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_would_be_fine_is_renewing_or_out_of_reach() {
+        use ServerState::{Connected, NeedsSignIn, Open, Paused, Renewing, Unreachable};
+        let away = Error::new(ErrorCode::Unreachable, "no answer");
+        let odd = Error::new(ErrorCode::Failed, "not MCP");
+        let late = |over| Some(Condition::Postponed { what: "status 503".to_owned(), over });
+        for (before, tested, condition, after, trouble) in [
+            (Connected, None, None, Connected, None),
+            (Connected, None, Some(Condition::Good), Connected, None),
+            (Connected, None, Some(Condition::Renewing), Renewing, None),
+            (NeedsSignIn, None, Some(Condition::Renewing), NeedsSignIn, None),
+            (Connected, None, late(false), Connected, Some("status 503")),
+            (Connected, None, late(true), Unreachable, Some("status 503")),
+            (Paused, None, late(true), Paused, Some("status 503")),
+            (Connected, Some(&away), None, Unreachable, Some("no answer")),
+            (Open, Some(&away), None, Unreachable, Some("no answer")),
+            (NeedsSignIn, Some(&away), None, NeedsSignIn, Some("no answer")),
+            (Connected, Some(&odd), Some(Condition::Good), Connected, Some("not MCP")),
+            (Connected, Some(&away), Some(Condition::Renewing), Renewing, Some("no answer")),
+        ] {
+            let told = format!("{before:?} {tested:?} {condition:?}");
+            assert_eq!(judge(before, tested, condition), (after, trouble.map(str::to_owned)), "{told}");
+        }
+    }
+}

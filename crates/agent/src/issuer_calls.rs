@@ -1,0 +1,188 @@
+//! Calls to an issuer on behalf of a sealed record: refresh, whose it is, revoke. Where they go was
+//! decided at the sign-in; nothing is discovered here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipc::Error;
+use model::{AccountKey, Endpoint, ItemId, Secret};
+use oauth::{
+    Before, ClientAuthentication, IdentitySources, ReqwestHttp, RevocationError, SamePerson, TokenAnswer,
+    TokenEndpoint, TokenError, TokenKind,
+};
+use token_store::{Seal, TokenSet};
+
+use crate::agent::Agent;
+use crate::network::Access;
+use crate::refresh::{Refusal, Renewed, Subject};
+use crate::servers::chain;
+
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// The issuer knows.
+    Yes,
+    /// The issuer could not be told now.
+    NotYet,
+    /// The issuer has no way to be told, or refuses to hear it.
+    Never,
+}
+
+impl Agent {
+    /// Sends the refresh token to its sealed token endpoint.
+    pub(crate) async fn post_refresh(&self, set: &TokenSet) -> Result<Renewed, Refusal> {
+        let not_sent = |error: Error| Refusal::NotSent(error.message);
+        let (http, authentication) = self.issuer(&set.seal).await.map_err(not_sent)?;
+        let url = endpoint(&set.seal.token_endpoint).map_err(not_sent)?;
+        let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
+        let resource = Some(set.seal.resource.as_str());
+        let at = TokenEndpoint { url: &url, authentication: &authentication, resource };
+        let answer = oauth::refresh(&*http, at, refresh_token).await.map_err(|error| refusal(&error))?;
+        let next = self.token_set(&answer, set);
+        Ok(Renewed { set: next, id_token: answer.id_token })
+    }
+
+    /// Compares the person behind `set` with the sealed one.
+    pub(crate) async fn compare_subject(
+        &self,
+        set: &TokenSet,
+        id_token: Option<&Secret<String>>,
+        old: Option<&TokenSet>,
+    ) -> Subject {
+        let Some(subject) = set.seal.subject.clone() else { return Subject::NothingToAsk };
+        let http = match self.issuer(&set.seal).await {
+            Ok((http, _)) => http,
+            Err(error) => return Subject::CannotAsk(error.message),
+        };
+        let key = AccountKey::Subject { issuer: set.seal.issuer.clone(), subject };
+        let sources = IdentitySources {
+            issuer: set.seal.issuer.clone(),
+            client_id: set.seal.client_id.clone(),
+            jwks_uri: set.seal.jwks_uri.as_deref().and_then(|url| Endpoint::parse(url).ok()),
+            userinfo_endpoint: set
+                .seal
+                .userinfo_endpoint
+                .as_deref()
+                .and_then(|url| Endpoint::parse(url).ok()),
+        };
+        let answer = TokenAnswer {
+            access_token: set.access_token.clone(),
+            refresh_token: None,
+            expires_in: None,
+            scope: None,
+            id_token: id_token.cloned(),
+        };
+        let before = Before { key: &key, access_token: old.map(|old| &old.access_token) };
+        match oauth::same_person_at_refresh(&*http, &sources, before, &answer, self.world.now()).await {
+            SamePerson::Same(_) => Subject::Equal,
+            SamePerson::Other => Subject::Other,
+            SamePerson::CannotAskNow => {
+                Subject::CannotAsk("the issuer cannot say now whose it is".to_owned())
+            }
+            SamePerson::NothingToAsk => Subject::NothingToAsk,
+        }
+    }
+
+    /// Tells the issuer that nobody wants these tokens any more: the refresh token first, which ends the
+    /// whole grant at most issuers, then the access token.
+    pub(crate) async fn revoke_set(&self, set: &TokenSet) -> Revoked {
+        let Some(url) = set.seal.revocation_endpoint.as_deref().and_then(|url| Endpoint::parse(url).ok())
+        else {
+            return Revoked::Never;
+        };
+        let Ok((http, authentication)) = self.issuer(&set.seal).await else { return Revoked::NotYet };
+        let tokens = [
+            set.refresh_token.as_ref().map(|token| (token, TokenKind::Refresh)),
+            Some((&set.access_token, TokenKind::Access)),
+        ];
+        let mut outcome = Revoked::Yes;
+        for (token, kind) in tokens.into_iter().flatten() {
+            match oauth::revoke(&*http, &url, &authentication, token, kind).await {
+                Ok(()) => {}
+                Err(error) if error.is_worth_a_retry() => return Revoked::NotYet,
+                // Issuers that cannot revoke this kind of token say so (RFC 7009 section 2.2.1).
+                Err(RevocationError::Refused { .. }) if kind == TokenKind::Access => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a token was not revoked");
+                    outcome = Revoked::Never;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The next token set of a sign-in.
+    fn token_set(&self, answer: &TokenAnswer, old: &TokenSet) -> TokenSet {
+        let received_at = self.world.now();
+        TokenSet {
+            access_token: answer.access_token.clone(),
+            refresh_token: answer.refresh_token.clone().or_else(|| old.refresh_token.clone()),
+            expires_at: answer.expires_in.map(|life| received_at.after(life)),
+            lifetime: answer.expires_in.map(|life| life.as_secs()),
+            received_at,
+            scopes: answer.scope.as_deref().map_or_else(|| old.scopes.clone(), split),
+            generation: old.generation + 1,
+            epoch: old.epoch,
+            subject_checked: false,
+            seal: old.seal.clone(),
+        }
+    }
+
+    /// HTTP and authentication for a sealed issuer.
+    async fn issuer(&self, seal: &Seal) -> Result<(Arc<ReqwestHttp>, ClientAuthentication), Error> {
+        let server = self.read(|state| state.servers.get(&seal.server).cloned());
+        let access = server.as_ref().map(Access::of).unwrap_or_default();
+        let http = self.network.http(&endpoint(&seal.endpoint)?, access)?;
+        let secret = self.client_secret(seal.client_secret.as_ref()).await?;
+        let authentication = ClientAuthentication {
+            client_id: seal.client_id.clone(),
+            method: seal.token_endpoint_auth,
+            secret,
+            signer: None,
+        };
+        Ok((http, authentication))
+    }
+
+    /// A client secret out of the keychain.
+    pub(crate) async fn client_secret(&self, item: Option<&ItemId>) -> Result<Option<Secret<String>>, Error> {
+        let Some(item) = item else { return Ok(None) };
+        let of_store = |error| crate::error::of_store(&error);
+        let found = self.keychain().await.map_err(of_store)?.load_secret(item).await.map_err(of_store)?;
+        match found {
+            Some(secret) => Ok(Some(secret.0)),
+            None => {
+                Err(Error::new(ipc::ErrorCode::Failed, "the client secret is not in the keychain any more")
+                    .hint("remove the server and add it again with --client-id and --client-secret"))
+            }
+        }
+    }
+}
+
+/// Scopes as a list.
+pub(crate) fn split(scope: &str) -> Vec<String> {
+    scope.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// The classes of security.md section 5.
+fn refusal(error: &TokenError) -> Refusal {
+    let text = chain(error);
+    match error {
+        TokenError::NotSent { .. } => Refusal::NotSent(text),
+        TokenError::Unknown { .. } => Refusal::Unknown(text),
+        TokenError::NotAVerdict { retry_after, .. } => {
+            Refusal::NotAVerdict { what: text, retry_after: *retry_after }
+        }
+        TokenError::Redirected { .. } | TokenError::Refused { .. } | TokenError::Malformed { .. } => {
+            Refusal::NotAVerdict { what: text, retry_after: Some(Duration::from_mins(1)) }
+        }
+        TokenError::InvalidGrant { .. } => Refusal::InvalidGrant,
+        TokenError::RegistrationGone { .. } => Refusal::RegistrationGone,
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, Error> {
+    Endpoint::parse(url).map_err(|error| {
+        Error::new(ipc::ErrorCode::Failed, format!("a sealed address cannot be used any more: {error}"))
+            .hint("sign in again")
+    })
+}

@@ -1,0 +1,46 @@
+//! The agent: sole writer of the state, the tokens and other programs' configurations.
+//!
+//! ```text
+//! listener --control--> control_connection --> servers, sign_in, sign_out, selection, apps, doctor
+//!          --bridge---> bridge_connection ---> standings (as whom?) --> tokens --> refresh (the recipe)
+//!                             sessions: leases, switches, acknowledgements
+//! agent: state file, keychain, clock; lifecycle: when it ends; renewals: what it does by itself
+//! ```
+
+mod agent;
+mod apps;
+mod bridge_connection;
+mod control_connection;
+mod doctor;
+mod error;
+mod faults;
+mod found;
+mod health;
+mod intents;
+mod issuer_calls;
+mod lifecycle;
+mod list_rules;
+mod listener;
+mod logging;
+mod network;
+mod pauses;
+mod people;
+mod presets;
+mod profiles;
+mod refresh;
+mod renewals;
+mod run;
+mod schedule;
+mod selection;
+mod servers;
+mod sessions;
+mod settings;
+mod sign_in;
+mod sign_out;
+mod standings;
+mod state_file;
+mod tokens;
+mod views;
+mod world;
+
+pub use run::run;

@@ -1,0 +1,64 @@
+//! What a person changes of a Server that is there: its label, and whether it is open at all.
+
+use std::sync::Arc;
+
+use ipc::{Error, ErrorCode, ServerView};
+use model::{ServerId, State, visible};
+use token_lease::{Closed, ClosedCode, OlderLeases};
+
+use crate::agent::Agent;
+use crate::error;
+
+impl Agent {
+    /// Changes what a Server is called. Its id, which entries name, stays.
+    pub(crate) fn rename_server(&self, server: &ServerId, label: &str) -> Result<ServerView, Error> {
+        let label = visible(label, 200);
+        if label.is_empty() {
+            return Err(Error::new(ErrorCode::Usage, "a server's label cannot be empty")
+                .hint("give it a short name, such as Tickets"));
+        }
+        self.change(|state| match state.servers.get_mut(server) {
+            Some(server) => {
+                server.label = label;
+                Ok(())
+            }
+            None => Err(error::no_server(server)),
+        })
+        .map_err(error::of_state)??;
+        self.server_view(server)
+    }
+
+    /// Closes a Server for everybody, or opens it again. Returns when every bridge of it has taken that over.
+    /// Tokens stay where they are; calls under way end when it is closed.
+    pub(crate) async fn pause_server(
+        self: &Arc<Self>,
+        server: &ServerId,
+        paused: bool,
+    ) -> Result<ServerView, Error> {
+        self.change(|state| {
+            if !state.servers.contains_key(server) {
+                return Err(error::no_server(server));
+            }
+            if paused {
+                state.paused.insert(server.clone());
+            } else {
+                state.paused.remove(server);
+            }
+            Ok(())
+        })
+        .map_err(error::of_state)??;
+        let older = if paused { OlderLeases::Void } else { OlderLeases::Drain };
+        self.bring(|session| session.server == *server, older).await;
+        self.server_view(server)
+    }
+}
+
+/// Why nothing may go out to a Server, whoever acts there; `None` where it is open.
+pub(crate) fn shut(state: &State, server: &ServerId) -> Option<Closed> {
+    state.paused.contains(server).then(|| Closed {
+        code: ClosedCode::Failed,
+        message: format!("{server} is paused by you, so nothing was sent"),
+        hint: format!("open it again with: hallpass servers resume {server}"),
+        person: None,
+    })
+}

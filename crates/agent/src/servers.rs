@@ -1,0 +1,383 @@
+//! Servers: asked how they want people to sign in, added, asked again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
+use model::{
+    AuthKind, ClientRegistration, Endpoint, EndpointError, Origin, PrivateAuthority, Reach,
+    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, TokenEndpointAuth,
+};
+use oauth::{Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerPin, Step};
+use platform::trust::Refused;
+use token_store::StaticSecret;
+
+use crate::agent::Agent;
+use crate::network::Access;
+use crate::{error, views};
+
+/// Headers that would carry a secret: never kept in the state.
+const SECRET_HEADERS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "mcp-session-id",
+];
+
+/// What a person says of a Server that they add.
+#[derive(Clone, Debug)]
+pub(crate) struct NewServer {
+    pub(crate) url: String,
+    pub(crate) id: Option<ServerId>,
+    pub(crate) label: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) registration: RegistrationChoice,
+    pub(crate) private_network: bool,
+    pub(crate) authority: Option<PrivateAuthority>,
+    pub(crate) origin: Origin,
+}
+
+impl Agent {
+    /// Asks a URL how people sign in there, and adds it. Nothing is added that does not answer.
+    pub(crate) async fn add_server(self: &Arc<Self>, new: NewServer) -> Result<ServerView, Error> {
+        let NewServer { url, id, label, headers, registration, private_network, authority, origin } = new;
+        let endpoint = parse_endpoint(&url)?;
+        check_headers(&headers)?;
+        if endpoint.reach() == Reach::Private && !private_network {
+            return Err(Error::new(
+                ErrorCode::Usage,
+                format!("{} lies in a private network", endpoint.origin()),
+            )
+            .hint("if that is right, add it with --private-network"));
+        }
+        self.refuse_duplicate(&endpoint, &headers, id.as_ref())?;
+        let access = Access { private_network, authority: authority.as_ref() };
+        let found = self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await?;
+        let (auth, issuer) = match &found {
+            Discovered::Open => (AuthKind::None, None),
+            Discovered::Protected(protected) => (AuthKind::Oauth, Some(protected.issuer.clone())),
+        };
+        self.refuse_duplicate(&endpoint, &headers, id.as_ref())?;
+        self.change(|state| {
+            let id = id.unwrap_or_else(|| {
+                let host = endpoint.url().host_str().unwrap_or("server").to_owned();
+                // What comes out of a file keeps the name that it has there.
+                let imported = matches!(origin, Origin::Imported { .. });
+                let name = label.clone().filter(|_| imported).unwrap_or(host);
+                ServerId::suggest(&name, |id| state.servers.contains_key(id))
+            });
+            let host = endpoint.url().host_str().unwrap_or_default().to_owned();
+            let label = label.filter(|l| !l.trim().is_empty()).unwrap_or(host);
+            let server = Server {
+                id: id.clone(),
+                label: label.chars().filter(|c| !c.is_control()).take(200).collect(),
+                endpoint,
+                headers,
+                auth,
+                origin,
+                issuer,
+                registration,
+                private_network,
+                authority,
+                era: None,
+                listings: Vec::new(),
+                extra: serde_json::Map::new(),
+            };
+            let view = views::server_view(state, &server);
+            state.servers.insert(id, server);
+            view
+        })
+        .map_err(error::of_state)
+    }
+
+    /// Puts the secret of a pre-registered client into the keychain.
+    pub(crate) async fn keep_client_secret(
+        &self,
+        server: &ServerId,
+        secret: Secret<String>,
+    ) -> Result<(), Error> {
+        let found =
+            self.read(|state| state.servers.get(server).cloned()).ok_or_else(|| error::no_server(server))?;
+        let (Some(client_id), Some(issuer)) = (found.registration.client_id, found.issuer) else {
+            return Err(Error::new(ErrorCode::Usage, format!("{server} was added without a client id"))
+                .hint("remove it and add it again with --client-id and --client-secret"));
+        };
+        let item = self.world.item_id();
+        let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
+        keychain.save_secret(&item, &StaticSecret(secret)).await.map_err(|e| error::of_store(&e))?;
+        let old = self
+            .change(|state| {
+                let server = state.servers.get_mut(server).map(|server| {
+                    server.registration.has_secret = true;
+                    server.registration.token_endpoint_auth
+                });
+                let auth = server.flatten().unwrap_or(TokenEndpointAuth::ClientSecretBasic);
+                put_registration(
+                    &mut state.registrations,
+                    ClientRegistration {
+                        issuer,
+                        client_id,
+                        kind: RegistrationKind::PreRegistered,
+                        token_endpoint_auth: auth,
+                        redirect_uri: None,
+                        secret: Some(item),
+                    },
+                )
+            })
+            .map_err(error::of_state)?;
+        if let Some(old) = old.and_then(|registration| registration.secret)
+            && let Err(error) = keychain.delete_secret(&old).await
+        {
+            tracing::warn!(%error, "an old client secret is still in the keychain");
+        }
+        Ok(())
+    }
+
+    /// Asks a Server anew and says what it answers. Changes nothing.
+    pub(crate) async fn test_server(self: &Arc<Self>, id: &ServerId) -> Result<DiscoveryView, Error> {
+        let server = self.read(|state| state.servers.get(id).cloned()).ok_or_else(|| error::no_server(id))?;
+        let mut steps = Vec::new();
+        let found =
+            self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?;
+        let mut warnings = Vec::new();
+        let mut view = DiscoveryView {
+            server: id.clone(),
+            auth: AuthKind::None,
+            steps,
+            issuer: None,
+            resource: None,
+            scopes: Vec::new(),
+            registration: None,
+            proves_identity: false,
+            warnings: Vec::new(),
+        };
+        if let Discovered::Protected(protected) = found {
+            view.auth = AuthKind::Oauth;
+            view.scopes = scopes(&protected).as_slice().to_vec();
+            let metadata = &protected.metadata;
+            view.registration = match (&server.registration, &metadata.registration_endpoint) {
+                (RegistrationChoice { client_id: Some(_), .. }, _) => Some(RegistrationKind::PreRegistered),
+                (RegistrationChoice { metadata_url: Some(_), .. }, _)
+                    if metadata.client_id_metadata_document_supported =>
+                {
+                    Some(RegistrationKind::MetadataDocument)
+                }
+                (_, Some(_)) => Some(RegistrationKind::Dynamic),
+                (_, None) => None,
+            };
+            view.proves_identity = metadata.userinfo_endpoint.is_some()
+                || (metadata.jwks_uri.is_some() && scopes(&protected).ask_for_identity());
+            if server.issuer.as_ref().is_some_and(|known| *known != protected.issuer) {
+                warnings.push("the server names another issuer than when it was added".to_owned());
+            }
+            if server.auth == AuthKind::None {
+                warnings.push(format!("it asks for a sign-in now: run hallpass login {id}"));
+            }
+            if !view.proves_identity {
+                warnings.push(
+                    "nothing here can prove who signs in: accounts will be shown as unverified".to_owned(),
+                );
+            }
+            view.issuer = Some(protected.issuer);
+            view.resource = Some(protected.resource);
+        } else if server.auth == AuthKind::Oauth {
+            warnings.push("it asked for a sign-in when it was added, and does not now".to_owned());
+        }
+        view.warnings = warnings;
+        Ok(view)
+    }
+
+    /// Follows a Server's own words to its issuer.
+    pub(crate) async fn discover(
+        &self,
+        server: &Server,
+        pin: ServerPin,
+        on_step: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<Discovered, Error> {
+        self.discover_at(&server.endpoint, &server.headers, Access::of(server), pin, on_step).await
+    }
+
+    /// The same for an endpoint that is no Server yet.
+    pub(crate) async fn discover_at(
+        &self,
+        endpoint: &Endpoint,
+        headers: &BTreeMap<String, String>,
+        access: Access<'_>,
+        pin: ServerPin,
+        on_step: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<Discovered, Error> {
+        let http = self.network.http(endpoint, access)?;
+        let options = DiscoveryOptions { headers: headers.clone(), pin };
+        oauth::discover(&*http, endpoint, &options, on_step).await.map_err(|error| of_discovery(&error))
+    }
+
+    fn refuse_duplicate(
+        &self,
+        endpoint: &Endpoint,
+        headers: &BTreeMap<String, String>,
+        id: Option<&ServerId>,
+    ) -> Result<(), Error> {
+        self.read(|state| {
+            if let Some(id) = id.filter(|id| state.servers.contains_key(id)) {
+                return Err(Error::new(ErrorCode::Usage, format!("there is a server {id} already"))
+                    .hint("choose another --id"));
+            }
+            match state.servers.values().find(|s| s.endpoint == *endpoint && s.headers == *headers) {
+                Some(same) => {
+                    Err(Error::new(ErrorCode::Usage, format!("{endpoint} is there already, as {}", same.id))
+                        .hint(format!("run: hallpass login {}", same.id)))
+                }
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+/// The scopes that will be asked for.
+pub(crate) fn scopes(protected: &Protected) -> Scopes {
+    Scopes::select(
+        protected.challenged_scope.as_deref(),
+        protected.resource_scopes.as_deref(),
+        protected.metadata.scopes_supported.as_deref(),
+    )
+}
+
+/// Enters a registration in place of an older one of the same (issuer, client id), which is returned.
+pub(crate) fn put_registration(
+    registrations: &mut Vec<ClientRegistration>,
+    registration: ClientRegistration,
+) -> Option<ClientRegistration> {
+    let same =
+        |r: &ClientRegistration| r.issuer == registration.issuer && r.client_id == registration.client_id;
+    if let Some(old) = registrations.iter_mut().find(|r| same(r)) {
+        Some(std::mem::replace(old, registration))
+    } else {
+        registrations.push(registration);
+        None
+    }
+}
+
+/// A step of discovery in words.
+pub(crate) fn words(step: &Step) -> String {
+    match step {
+        Step::Reached { status } => format!("reached the server (status {status})"),
+        Step::NeedsSignIn => "it asks for a sign-in".to_owned(),
+        Step::ResourceMetadata { url } => format!("read its protected resource metadata at {url}"),
+        Step::ForeignMetadataIgnored { origin } => {
+            format!("did not use metadata that it named at another host ({origin})")
+        }
+        Step::Issuer { issuer } => format!("people sign in at {issuer}"),
+        Step::IssuerUnusable { issuer, why } => format!("tried another issuer than {issuer}: {why}"),
+        Step::ServerMetadata { url } => format!("read the issuer's metadata at {url}"),
+        Step::DefaultEndpoints => {
+            "it publishes no metadata: the default paths of 2025-03-26 are used".to_owned()
+        }
+    }
+}
+
+fn parse_endpoint(url: &str) -> Result<Endpoint, Error> {
+    Endpoint::parse(url.trim()).map_err(|error| {
+        let hint = match &error {
+            EndpointError::NotAUrl { .. } | EndpointError::NoHost => {
+                "give the whole URL, such as https://mcp.example.com/mcp"
+            }
+            EndpointError::UserInfo => "remove user name and password from it, then: hallpass login <server>",
+            EndpointError::Scheme
+            | EndpointError::PlainHttp
+            | EndpointError::Fragment
+            | EndpointError::Characters => "take the URL from the server's documentation",
+        };
+        Error::new(ErrorCode::Usage, error.to_string()).hint(hint)
+    })
+}
+
+/// A private authority that a person named, checked before it is used.
+pub(crate) fn parse_authority(pem: Option<&str>) -> Result<Option<PrivateAuthority>, Error> {
+    pem.map(PrivateAuthority::parse).transpose().map_err(|error| {
+        Error::new(ErrorCode::Usage, format!("the file of --ca cannot be used: {error}"))
+            .hint("ask your administrator for the authority's certificate as a PEM file")
+    })
+}
+
+fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Error> {
+    for (name, value) in headers {
+        if SECRET_HEADERS.contains(&name.to_lowercase().as_str()) {
+            return Err(Error::new(ErrorCode::Usage, format!("the header {name} carries a credential"))
+                .hint("leave it out and sign in instead: hallpass login <server>"));
+        }
+        let name_ok =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let value_ok = value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        if !name_ok || !value_ok {
+            return Err(Error::new(
+                ErrorCode::Usage,
+                format!("the header {name:?} cannot be sent as it stands"),
+            )
+            .hint("names hold letters, digits and dashes; values hold printable ASCII"));
+        }
+    }
+    Ok(())
+}
+
+/// Discovery's errors at the edge.
+pub(crate) fn of_discovery(error: &DiscoveryError) -> Error {
+    let text = chain(error);
+    match error {
+        DiscoveryError::Http(HttpError::NotSent { .. } | HttpError::Unknown { .. })
+        | DiscoveryError::ServerTrouble { .. } => Error::new(ErrorCode::Unreachable, text)
+            .hint("check the address and your network, then try again"),
+        DiscoveryError::Http(HttpError::Certificate { .. }) => {
+            Error::new(ErrorCode::Unreachable, text).hint(certificate_hint(error))
+        }
+        DiscoveryError::Http(HttpError::PrivateAddress { .. }) => Error::new(ErrorCode::Unreachable, text)
+            .hint("if that is right, add the server with --private-network"),
+        DiscoveryError::Document(_) => Error::new(ErrorCode::Unreachable, text)
+            .hint("try again; if it stays so, ask the server's operator"),
+        DiscoveryError::NotMcp { .. } => Error::new(ErrorCode::Failed, text)
+            .hint("take the URL from the server's documentation; many end in /mcp"),
+        DiscoveryError::Http(HttpError::TooLarge { .. } | HttpError::BadUrl { .. })
+        | DiscoveryError::ResourceMetadata(_)
+        | DiscoveryError::ServerMetadata(_)
+        | DiscoveryError::NoServerMetadata { .. }
+        | DiscoveryError::NoResourceMetadata { .. }
+        | DiscoveryError::OtherIssuer { .. }
+        | DiscoveryError::Redirected { .. }
+        | DiscoveryError::NotOauth { .. } => Error::new(ErrorCode::Failed, text)
+            .hint("nothing was sent; ask the server's operator to mend this"),
+    }
+}
+
+/// What to do about a certificate that is not accepted.
+pub(crate) fn certificate_hint(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    match Refused::behind(error) {
+        Some(Refused::UnknownAuthority { .. }) => {
+            "nothing was sent; if that is your organisation's own authority, get its certificate from your \
+             administrator and add it with --ca FILE"
+        }
+        Some(Refused::NotYetValid) => {
+            "nothing was sent; set this machine's clock, or ask the server's operator"
+        }
+        Some(Refused::OtherHost { .. } | Refused::Expired | Refused::Revoked | Refused::Invalid { .. })
+        | None => {
+            "nothing was sent; check the address, and ask the server's operator to mend its certificate"
+        }
+    }
+}
+
+/// An error and what caused it, in one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text.chars().take(600).collect()
+}

@@ -1,0 +1,139 @@
+//! Who came back, and whether that may be bound. Pure: the state and the evidence in, a decision out.
+
+use ipc::{Approval, Error, ErrorCode};
+use model::{Account, AccountId, AccountKey, State};
+use oauth::{Identified, Identity};
+
+use super::Wanted;
+
+/// What is to be done with the tokens that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// They belong to this known Account.
+    Save(AccountId),
+    /// They belong to a new Account; it may be bound without a question.
+    Add,
+    /// They belong to a new Account; the person must say yes.
+    AskToAdd,
+    /// Nothing proves whose they are; the person must say whether it is still this Account.
+    AskWhetherSame(AccountId),
+    /// They are not wanted.
+    Refuse(Error),
+}
+
+/// Decides. The wrong person is refused, whatever else was asked for.
+pub(super) fn decide(state: &State, wanted: &Wanted, identified: &Identified) -> Decision {
+    match identified {
+        Identified::Proven(identity) => proven(state, wanted, identity),
+        Identified::Unverified => unverified(state, wanted),
+    }
+}
+
+fn proven(state: &State, wanted: &Wanted, identity: &Identity) -> Decision {
+    let key = identity.key();
+    let known = state.account_by_key(&key);
+    if let Some(account) = expected_account(state, wanted)
+        && account.key != key
+    {
+        return Decision::Refuse(wrong_person(wanted, &in_words(identity), &account.label));
+    }
+    if let Some(expect) = &wanted.expect {
+        let email = identity.email.as_ref().filter(|_| identity.email_verified);
+        if *expect != identity.subject && Some(expect) != email {
+            return Decision::Refuse(wrong_person(wanted, &in_words(identity), expect));
+        }
+    }
+    match (known, &wanted.expect, wanted.approval) {
+        (Some(account), _, _) => Decision::Save(account.id.clone()),
+        (None, Some(_), _) | (None, None, Approval::Yes) => Decision::Add,
+        (None, None, Approval::Ask) => Decision::AskToAdd,
+        (None, None, Approval::ExpectOnly) => Decision::Refuse(
+            Error::new(
+                ErrorCode::ConfirmationNeeded,
+                format!("{} is new here, and nobody can be asked whether to use it", in_words(identity)),
+            )
+            .hint(format!("say --expect {}, or --yes", identity.subject)),
+        ),
+    }
+}
+
+fn unverified(state: &State, wanted: &Wanted) -> Decision {
+    if let Some(expect) = &wanted.expect {
+        return Decision::Refuse(
+            Error::new(
+                ErrorCode::WrongPerson,
+                format!("nothing proves who signed in, so it cannot be said whether it is {expect}"),
+            )
+            .hint("leave --expect out, and the account will be shown as unverified"),
+        );
+    }
+    if let Some(account) = expected_account(state, wanted) {
+        return match (&account.key, wanted.same_person, wanted.approval) {
+            (AccountKey::Subject { .. }, _, _) => Decision::Refuse(
+                Error::new(
+                    ErrorCode::WrongPerson,
+                    format!(
+                        "this time nothing proves who signed in, and {} is a proven account",
+                        account.label
+                    ),
+                )
+                .hint("nothing was changed; ask the server's operator why it names nobody any more"),
+            ),
+            (AccountKey::Unverified { server, .. }, _, _) if *server != wanted.server => Decision::Refuse(
+                Error::new(
+                    ErrorCode::WrongPerson,
+                    format!(
+                        "{} is an unverified account of {server} and stands for nobody elsewhere",
+                        account.label
+                    ),
+                )
+                .hint(format!("run: hallpass login {}", wanted.server)),
+            ),
+            (AccountKey::Unverified { .. }, true, _) => Decision::Save(account.id.clone()),
+            (AccountKey::Unverified { .. }, false, Approval::Ask) => {
+                Decision::AskWhetherSame(account.id.clone())
+            }
+            // `--yes` never answers "is this still ana?".
+            (AccountKey::Unverified { .. }, false, Approval::Yes | Approval::ExpectOnly) => Decision::Refuse(
+                Error::new(
+                    ErrorCode::ConfirmationNeeded,
+                    format!("nothing proves that this is still {}", account.label),
+                )
+                .hint("if you are sure, say --same-person"),
+            ),
+        };
+    }
+    match wanted.approval {
+        Approval::Yes => Decision::Add,
+        Approval::Ask => Decision::AskToAdd,
+        Approval::ExpectOnly => Decision::Refuse(
+            Error::new(
+                ErrorCode::ConfirmationNeeded,
+                "nothing proves who signed in, and nobody can be asked whether to use it",
+            )
+            .hint("say --yes to add an unverified account, and name it with --as"),
+        ),
+    }
+}
+
+fn expected_account<'s>(state: &'s State, wanted: &Wanted) -> Option<&'s Account> {
+    state.accounts.get(wanted.account.as_ref()?)
+}
+
+fn wrong_person(wanted: &Wanted, came: &str, expected: &str) -> Error {
+    Error::new(
+        ErrorCode::WrongPerson,
+        format!("you signed in as {came}, expected {expected}; nothing was changed"),
+    )
+    .hint(format!(
+        "to add {came} as another account: hallpass login {}; or try again as {expected}",
+        wanted.server
+    ))
+}
+
+fn in_words(identity: &Identity) -> String {
+    identity.email.clone().or_else(|| identity.name.clone()).unwrap_or_else(|| identity.subject.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Every way in which somebody can come back.
+
+use model::{Proof, ProofKind, ServerId, UnixTime};
+
+use super::*;
+
+fn server() -> ServerId {
+    ServerId::parse("jira").unwrap()
+}
+
+fn wanted(approval: Approval) -> Wanted {
+    Wanted {
+        server: server(),
+        account: None,
+        expect: None,
+        label: None,
+        select: false,
+        approval,
+        same_person: false,
+        login_hint: None,
+        timeout: 60,
+    }
+}
+
+fn came(subject: &str) -> Identified {
+    Identified::Proven(Identity {
+        issuer: "https://i".into(),
+        subject: subject.into(),
+        name: None,
+        email: Some(format!("{subject}@corp")),
+        email_verified: true,
+        proof: ProofKind::IdToken,
+        tenant: None,
+    })
+}
+
+fn id(text: &str) -> AccountId {
+    AccountId::parse(text).unwrap()
+}
+
+fn state() -> State {
+    let mut state = State::default();
+    let mut add = |account: &str, key: AccountKey| {
+        let proof = Proof { kind: ProofKind::IdToken, at: UnixTime(0) };
+        let (id, label) = (id(account), account.to_owned());
+        state.accounts.insert(
+            id.clone(),
+            Account {
+                id,
+                key,
+                label,
+                name: None,
+                email: None,
+                email_verified: false,
+                proof,
+                extra: serde_json::Map::new(),
+            },
+        );
+    };
+    add("ana", AccountKey::Subject { issuer: "https://i".into(), subject: "ana".into() });
+    add("nobody", AccountKey::Unverified { server: server(), issuer: "https://i".into() });
+    state
+}
+
+fn code(decision: &Decision) -> ErrorCode {
+    match decision {
+        Decision::Refuse(error) => error.code,
+        other => panic!("{other:?} should have been refused"),
+    }
+}
+
+#[test]
+fn a_known_subject_is_saved_and_a_new_one_needs_a_yes() {
+    let state = state();
+    assert_eq!(decide(&state, &wanted(Approval::ExpectOnly), &came("ana")), Decision::Save(id("ana")));
+    assert_eq!(decide(&state, &wanted(Approval::Ask), &came("ben")), Decision::AskToAdd);
+    assert_eq!(decide(&state, &wanted(Approval::Yes), &came("ben")), Decision::Add);
+    let refused = decide(&state, &wanted(Approval::ExpectOnly), &came("ben"));
+    assert_eq!(code(&refused), ErrorCode::ConfirmationNeeded);
+}
+
+#[test]
+fn another_person_than_expected_is_refused_even_with_yes() {
+    let state = state();
+    let expecting = Wanted { account: Some(id("ana")), ..wanted(Approval::Yes) };
+    assert_eq!(decide(&state, &expecting, &came("ana")), Decision::Save(id("ana")));
+    assert_eq!(code(&decide(&state, &expecting, &came("ben"))), ErrorCode::WrongPerson);
+    let expecting = Wanted { expect: Some("ana".into()), ..wanted(Approval::Yes) };
+    assert_eq!(code(&decide(&state, &expecting, &came("ben"))), ErrorCode::WrongPerson);
+}
+
+#[test]
+fn an_expected_email_counts_only_if_the_issuer_verified_it() {
+    let state = State::default();
+    let expecting = Wanted { expect: Some("ana@corp".into()), ..wanted(Approval::ExpectOnly) };
+    assert_eq!(decide(&state, &expecting, &came("ana")), Decision::Add);
+    let Identified::Proven(mut identity) = came("ana") else { unreachable!() };
+    identity.email_verified = false;
+    let unproven = decide(&state, &expecting, &Identified::Proven(identity));
+    assert_eq!(code(&unproven), ErrorCode::WrongPerson);
+}
+
+#[test]
+fn the_same_subject_at_another_issuer_is_somebody_else() {
+    let state = state();
+    let Identified::Proven(mut identity) = came("ana") else { unreachable!() };
+    identity.issuer = "https://other".into();
+    let expecting = Wanted { account: Some(id("ana")), ..wanted(Approval::Yes) };
+    let decision = decide(&state, &expecting, &Identified::Proven(identity.clone()));
+    assert_eq!(code(&decision), ErrorCode::WrongPerson);
+    let decision = decide(&state, &wanted(Approval::Ask), &Identified::Proven(identity));
+    assert_eq!(decision, Decision::AskToAdd);
+}
+
+#[test]
+fn nothing_proven_is_never_taken_for_a_proven_account() {
+    let state = state();
+    let none = Identified::Unverified;
+    let expecting = Wanted { account: Some(id("ana")), same_person: true, ..wanted(Approval::Yes) };
+    assert_eq!(code(&decide(&state, &expecting, &none)), ErrorCode::WrongPerson);
+    let expecting = Wanted { expect: Some("ana".into()), ..wanted(Approval::Yes) };
+    assert_eq!(code(&decide(&state, &expecting, &none)), ErrorCode::WrongPerson);
+}
+
+#[test]
+fn an_unverified_account_is_renewed_only_when_the_person_says_that_it_is_the_same() {
+    let state = state();
+    let none = Identified::Unverified;
+    let again =
+        |approval, same_person| Wanted { account: Some(id("nobody")), same_person, ..wanted(approval) };
+    assert_eq!(decide(&state, &again(Approval::Ask, false), &none), Decision::AskWhetherSame(id("nobody")));
+    assert_eq!(decide(&state, &again(Approval::Yes, true), &none), Decision::Save(id("nobody")));
+    assert_eq!(code(&decide(&state, &again(Approval::Yes, false), &none)), ErrorCode::ConfirmationNeeded);
+    let mut elsewhere = again(Approval::Yes, true);
+    elsewhere.server = ServerId::parse("wiki").unwrap();
+    assert_eq!(code(&decide(&state, &elsewhere, &none)), ErrorCode::WrongPerson);
+    // Without naming it, a second unverified sign-in is a second Account.
+    assert_eq!(decide(&state, &wanted(Approval::Yes), &none), Decision::Add);
+}

@@ -1,0 +1,320 @@
+//! As whom each bridge acts: worked out at attach, and brought to it when a rule or a Grant changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{AccountId, Asked, AuthKind, Effective, GrantState, ServerId, State, effective_account};
+use token_lease::{AccessToken, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts, Standing};
+
+use crate::agent::{Agent, lock};
+use crate::sessions::{Current, Session, SessionId};
+use crate::tokens::Trouble;
+use crate::{error, faults, list_rules, pauses};
+
+/// How many bridges took a change over, and how many were cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Brought {
+    pub(crate) acknowledged: usize,
+    pub(crate) cut_off: usize,
+}
+
+/// What a connection asks for, kept to ask again.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) app: model::ClientAppId,
+    pub(crate) server: ServerId,
+    pub(crate) entry: Option<AccountId>,
+}
+
+/// The part of the state that a standing depends on; two equal ones lead to the same person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Basis {
+    auth: AuthKind,
+    effective: Effective,
+    grant: Option<(u64, GrantState)>,
+    known: bool,
+    /// Nothing may go out: nobody may use the Server now, or this Account may not.
+    shut: Option<Closed>,
+}
+
+/// A standing without its lease: that is entered when it is certain that it still holds.
+#[derive(Clone, Debug)]
+enum Prepared {
+    Ready { person: Person, token: AccessToken },
+    Open,
+    Closed(Closed),
+}
+
+impl Agent {
+    /// Works out as whom a new connection acts, and enters it with `enter` in the moment in which that is
+    /// certain. `Err`: there is no such Server.
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        wish: &Wish,
+        enter: impl Fn(&mut crate::sessions::Sessions) -> SessionId,
+    ) -> Result<(SessionId, ServerFacts, Standing), Closed> {
+        loop {
+            let basis = self.read(|state| basis(state, wish));
+            let Some(basis) = basis else {
+                let error = error::no_server(&wish.server);
+                return Err(Closed {
+                    code: ClosedCode::UnknownServer,
+                    message: error.message,
+                    hint: error.hint,
+                    person: None,
+                });
+            };
+            let prepared = self.prepare(&wish.server, &basis).await;
+            // Whoever changes a rule writes the state first and looks for Sessions then: so either that
+            // change is seen here, or this Session is seen there.
+            let state = self.state_file();
+            let Some(now) = self::basis(state.get(), wish) else { continue };
+            if !same_person(&now, &basis) {
+                continue;
+            }
+            let facts = facts(state.get(), &wish.server);
+            let Some(facts) = facts else { continue };
+            let mut sessions = lock(&self.sessions);
+            let id = enter(&mut sessions);
+            let lease = sessions.new_lease_id();
+            let (current, standing) = settle(prepared, &basis, lease);
+            sessions.set(id, current);
+            drop(sessions);
+            drop(state);
+            self.changed();
+            return Ok((id, facts, standing));
+        }
+    }
+
+    /// Brings what the state says now to every Session that `concerned` picks, and waits until each has
+    /// acknowledged it or was cut off.
+    pub(crate) async fn bring(
+        self: &Arc<Self>,
+        concerned: impl Fn(&Session) -> bool,
+        older: OlderLeases,
+    ) -> Brought {
+        let _one_at_a_time = self.switching.lock().await;
+        let wishes: Vec<(SessionId, Wish, Current)> = lock(&self.sessions)
+            .iter()
+            .filter(|(_, session)| concerned(session))
+            .map(|(id, session)| (id, Wish::of(session), session.current.clone()))
+            .collect();
+        if older == OlderLeases::Void {
+            // Void at once, not only when the new standing is known.
+            let mut sessions = lock(&self.sessions);
+            for (id, _, _) in &wishes {
+                sessions.void(*id);
+            }
+        }
+        let mut prepared: BTreeMap<(ServerId, Option<AccountId>), Prepared> = BTreeMap::new();
+        let mut pending = Vec::new();
+        for (id, wish, current) in wishes {
+            let Some(basis) = self.read(|state| basis(state, &wish)) else {
+                // The Server is gone: the connection ends.
+                lock(&self.sessions).close(id);
+                continue;
+            };
+            let key = (wish.server.clone(), basis.effective.account().cloned());
+            let unchanged = older == OlderLeases::Drain
+                && matches!(&current, Current::Ready { account, .. } if Some(account) == key.1.as_ref())
+                && matches!(&basis.grant, Some((_, GrantState::Active)))
+                && basis.shut.is_none();
+            if unchanged {
+                continue;
+            }
+            if !prepared.contains_key(&key) {
+                let value = self.prepare(&wish.server, &basis).await;
+                prepared.insert(key.clone(), value);
+            }
+            let Some(value) = prepared.get(&key).cloned() else { continue };
+            let mut sessions = lock(&self.sessions);
+            let lease = sessions.new_lease_id();
+            let (current, standing) = settle(value, &basis, lease);
+            pending.extend(sessions.push(id, current, standing, older));
+        }
+        let mut brought = Brought::default();
+        let waits = pending.into_iter().map(|pending| async move { (pending.session, pending.wait().await) });
+        let waits: Vec<_> = waits.map(tokio::spawn).collect();
+        for wait in waits {
+            match wait.await {
+                Ok((_, true)) => brought.acknowledged += 1,
+                Ok((session, false)) => {
+                    brought.cut_off += 1;
+                    lock(&self.sessions).close(session);
+                }
+                Err(error) => tracing::error!(%error, "waiting for an acknowledgement broke off"),
+            }
+        }
+        self.changed();
+        brought
+    }
+
+    /// A Grant has become usable, or has ceased to be: bridges that the rules point to it hear of it.
+    pub(crate) async fn grant_changed(self: &Arc<Self>, account: &AccountId, server: &ServerId) {
+        let state = self.read(Clone::clone);
+        let concerned = |session: &Session| {
+            let wish = Wish::of(session);
+            session.server == *server
+                && (session.current.account() == Some(account)
+                    || basis(&state, &wish).is_some_and(|b| b.effective.account() == Some(account)))
+        };
+        self.bring(concerned, OlderLeases::Drain).await;
+    }
+
+    /// Bridges that are closed although the rules name this Account are tried again.
+    pub(crate) async fn reopen(self: &Arc<Self>, account: &AccountId, server: &ServerId) {
+        let waits = |session: &Session| {
+            session.server == *server
+                && matches!(&session.current, Current::Closed { account: Some(named) } if named == account)
+        };
+        if lock(&self.sessions).waits_for(account, server) {
+            self.bring(waits, OlderLeases::Drain).await;
+        }
+    }
+
+    /// The person of a basis with a token in hand, or why there is none.
+    async fn prepare(self: &Arc<Self>, server: &ServerId, basis: &Basis) -> Prepared {
+        if let Some(closed) = &basis.shut {
+            return Prepared::Closed(closed.clone());
+        }
+        if basis.auth == AuthKind::None {
+            return Prepared::Open;
+        }
+        let Some(account) = basis.effective.account() else {
+            let anybody = self.read(|state| state.grants.iter().any(|g| g.server == *server));
+            return Prepared::Closed(error::nobody_chosen(server, anybody));
+        };
+        if !basis.known {
+            return Prepared::Closed(Closed {
+                code: ClosedCode::UnknownAccount,
+                message: format!(
+                    "the account that is bound here ({account}) does not exist any more, so nothing was sent"
+                ),
+                hint: format!("run: hallpass switch {server} <account>, or connect the app again"),
+                person: None,
+            });
+        }
+        let person = self.person(account);
+        let lent = self.lent(account, server);
+        match self.token(&lent, server, None).await {
+            Ok(set) => Prepared::Ready { person, token: on_loan(&set) },
+            Err(trouble) => Prepared::Closed(closed(&trouble, server, person)),
+        }
+    }
+
+    /// Whose token a lease of this Account gets: its own, except with [`faults::mixes_people`].
+    pub(crate) fn lent(&self, account: &AccountId, server: &ServerId) -> AccountId {
+        if !faults::mixes_people(&self.root) {
+            return account.clone();
+        }
+        self.read(|state| {
+            let other = state.grants.iter().find(|g| g.server == *server && g.account != *account);
+            other.map_or_else(|| account.clone(), |grant| grant.account.clone())
+        })
+    }
+
+    /// An Account in words.
+    pub(crate) fn person(&self, account: &AccountId) -> Person {
+        let label =
+            self.read(|s| s.accounts.get(account).map_or_else(|| account.to_string(), |a| a.label.clone()));
+        Person { account: account.clone(), label }
+    }
+}
+
+impl Wish {
+    fn of(session: &Session) -> Self {
+        Self { app: session.app.clone(), server: session.server.clone(), entry: session.entry.clone() }
+    }
+}
+
+/// What a bridge gets of a token set.
+pub(crate) fn on_loan(set: &token_store::TokenSet) -> AccessToken {
+    AccessToken {
+        secret: set.access_token.clone(),
+        expires_at: set.expires_at,
+        lifetime: set.lifetime,
+        generation: set.generation,
+    }
+}
+
+/// Why a person's token is not to be had, for a bridge.
+pub(crate) fn closed(trouble: &Trouble, server: &ServerId, person: Person) -> Closed {
+    match trouble {
+        Trouble::NeedsSignIn(reason) => error::sign_in_needed(server, person, reason),
+        Trouble::Gone => error::sign_in_needed(server, person, ""),
+        Trouble::Store(error) => error::closed_by_store(error, Some(person)),
+        Trouble::ForNow(what) => Closed {
+            code: ClosedCode::Failed,
+            message: format!("{} at {server}: {what}", person.label),
+            hint: "try again in a moment; hallpass doctor says more".to_owned(),
+            person: Some(person),
+        },
+    }
+}
+
+/// What the state says about a wish now; `None` if there is no such Server.
+fn basis(state: &State, wish: &Wish) -> Option<Basis> {
+    let server = state.servers.get(&wish.server)?;
+    let asked = Asked { server: &wish.server, app: &wish.app, entry: wish.entry.as_ref() };
+    let effective = effective_account(asked, &state.bindings);
+    let grant = effective.account().and_then(|account| state.grant(account, &wish.server));
+    let account = effective.account().and_then(|account| state.accounts.get(account));
+    let unwanted = || {
+        let account = account?;
+        let error = list_rules::unwanted(state, server, account)?;
+        Some(Closed {
+            code: ClosedCode::ServerClosed,
+            message: format!("{}; nothing was sent", error.message),
+            hint: error.hint,
+            person: Some(Person { account: account.id.clone(), label: account.label.clone() }),
+        })
+    };
+    Some(Basis {
+        auth: server.auth,
+        shut: list_rules::closed(state, server)
+            .or_else(|| pauses::shut(state, &wish.server))
+            .or_else(unwanted),
+        known: effective.account().is_some_and(|account| state.accounts.contains_key(account)),
+        grant: grant.map(|grant| (grant.epoch, grant.state.clone())),
+        effective,
+    })
+}
+
+/// A renewal within `prepare` may have moved the Grant on; the person, and whether it can act, must not
+/// have changed.
+fn same_person(now: &Basis, then: &Basis) -> bool {
+    now.auth == then.auth
+        && now.shut == then.shut
+        && now.effective.account() == then.effective.account()
+        && now.known == then.known
+        && now.grant.as_ref().map(|(epoch, _)| epoch) == then.grant.as_ref().map(|(epoch, _)| epoch)
+}
+
+fn settle(prepared: Prepared, basis: &Basis, lease: LeaseId) -> (Current, Standing) {
+    match prepared {
+        Prepared::Ready { person, token } => (
+            Current::Ready { account: person.account.clone(), lease },
+            Standing::Ready { lease, person, token },
+        ),
+        Prepared::Open => (Current::Open, Standing::Open),
+        Prepared::Closed(closed) => {
+            // What is shut waits for nobody's token.
+            let account = basis.effective.account().filter(|_| basis.shut.is_none()).cloned();
+            (Current::Closed { account }, Standing::Closed(closed))
+        }
+    }
+}
+
+fn facts(state: &State, server: &ServerId) -> Option<ServerFacts> {
+    let server = state.servers.get(server)?;
+    Some(ServerFacts {
+        id: server.id.clone(),
+        label: server.label.clone(),
+        endpoint: server.endpoint.clone(),
+        headers: server.headers.clone(),
+        era: server.era,
+        private_network: server.private_network,
+        authority: server.authority.clone(),
+        proxies: state.environment.proxies.clone(),
+    })
+}

@@ -1,0 +1,483 @@
+//! Tokens for leases: from memory while they are good, through one flight per record when they are not.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use model::{AccountId, GrantState, ItemId, ProofKind, Secret, ServerId, UnixTime};
+use token_store::{StoreError, TokenSet};
+use tokio::sync::watch;
+
+use crate::agent::{Agent, lock};
+use crate::refresh::{self, Ask, Intent, Outcome, Refusal, Renewed, Steps, Subject};
+use crate::{faults, intents, schedule};
+
+/// How long a waiter waits for a flight.
+const WAIT: Duration = Duration::from_secs(45);
+/// A generation that was itself fetched because its predecessor was refused is given this long, in
+/// seconds, before a refusal of it costs another renewal: a server that refuses everything must not
+/// make us renew with every call.
+const REFUSED_AGAIN: u64 = 10;
+/// Between two attempts to use a keychain that is locked or absent.
+const KEYCHAIN_AGAIN: Duration = Duration::from_secs(2);
+
+/// All records that were used since the agent started.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    slots: Mutex<HashMap<ItemId, Arc<Slot>>>,
+}
+
+/// One record.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Held by whoever reads, renews and writes the record: refresh, sign-in, sign-out.
+    pub(crate) flight: tokio::sync::Mutex<()>,
+    memory: Mutex<Memory>,
+    running: Mutex<Option<watch::Receiver<Option<Answer>>>>,
+}
+
+type Answer = Result<TokenSet, Trouble>;
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// A hint: what the keychain held when it was last looked at, checked.
+    cached: Option<TokenSet>,
+    /// Renewed and not saved yet. Never handed out.
+    unsaved: Option<TokenSet>,
+    failures: u32,
+    not_before: Option<UnixTime>,
+    /// Why it is not tried again before that.
+    trouble: Option<Trouble>,
+    /// When a renewal was last forced by a refusal.
+    forced_at: Option<UnixTime>,
+    /// The issuer is being asked.
+    renewing: bool,
+    jitter: Option<f64>,
+}
+
+/// How a record is, for eyes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Nothing is known to be wrong.
+    Good,
+    /// The issuer is being asked for a new token.
+    Renewing,
+    /// It could not be renewed and is tried again later.
+    Postponed {
+        /// In words.
+        what: String,
+        /// No token is left to use meanwhile.
+        over: bool,
+    },
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble {
+    /// The person must sign in again.
+    NeedsSignIn(String),
+    /// It can work later; in words.
+    ForNow(String),
+    /// The keychain cannot be used.
+    Store(Arc<StoreError>),
+    /// There is no such Grant any more.
+    Gone,
+}
+
+impl Tokens {
+    /// The slot of a record.
+    pub(crate) fn slot(&self, record: &ItemId) -> Arc<Slot> {
+        Arc::clone(lock(&self.slots).entry(record.clone()).or_default())
+    }
+
+    /// Forgets a record whose Grant is gone.
+    pub(crate) fn forget(&self, record: &ItemId) {
+        lock(&self.slots).remove(record);
+    }
+
+    /// Token sets that the keychain has not taken yet.
+    pub(crate) fn unsaved(&self) -> usize {
+        lock(&self.slots).values().filter(|slot| slot.is_unsaved()).count()
+    }
+
+    /// Flights under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        lock(&self.slots).values().filter(|slot| slot.is_flying()).count()
+    }
+}
+
+impl Slot {
+    /// Replaces what memory holds, after a sign-in saved it.
+    pub(crate) fn adopt(&self, set: Option<TokenSet>) {
+        *lock(&self.memory) = Memory { cached: set, ..Memory::default() };
+    }
+
+    /// When the set in memory is to be renewed ahead of time.
+    pub(crate) fn renewal_at(&self, jitter: impl FnOnce() -> f64) -> Option<UnixTime> {
+        let mut memory = lock(&self.memory);
+        let jitter = *memory.jitter.get_or_insert_with(jitter);
+        if memory.unsaved.is_some() {
+            return memory.not_before;
+        }
+        let set = memory.cached.as_ref()?;
+        set.refresh_token.as_ref()?;
+        let at = schedule::renewal_at(set.received_at, set.lifetime, jitter)?;
+        Some(memory.not_before.map_or(at, |not_before| not_before.max(at)))
+    }
+
+    /// When a bridge that is closed for want of a token is tried again.
+    pub(crate) fn retry_at(&self, now: UnixTime) -> UnixTime {
+        lock(&self.memory).not_before.unwrap_or(now)
+    }
+
+    /// How it is, for eyes. Trouble with the keychain is shown as such, not here.
+    pub(crate) fn condition(&self, now: UnixTime) -> Condition {
+        let memory = lock(&self.memory);
+        match &memory.trouble {
+            _ if memory.renewing => Condition::Renewing,
+            Some(Trouble::ForNow(what)) => Condition::Postponed {
+                what: what.clone(),
+                over: memory.cached.as_ref().is_none_or(|set| schedule::is_over(now, set.expires_at)),
+            },
+            Some(Trouble::NeedsSignIn(_) | Trouble::Store(_) | Trouble::Gone) | None => Condition::Good,
+        }
+    }
+
+    fn set_renewing(&self, renewing: bool) {
+        lock(&self.memory).renewing = renewing;
+    }
+
+    /// It holds a renewed set that the keychain has not taken yet.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        lock(&self.memory).unsaved.is_some()
+    }
+
+    fn is_flying(&self) -> bool {
+        lock(&self.running).as_ref().is_some_and(|receiver| receiver.borrow().is_none())
+    }
+}
+
+impl Agent {
+    /// A checked token of this Account at this Server, newer than `rejected`; renewed if it is due.
+    pub(crate) async fn token(
+        self: &Arc<Self>,
+        account: &AccountId,
+        server: &ServerId,
+        rejected: Option<u64>,
+    ) -> Answer {
+        self.token_when(account, server, Ask { rejected, ahead: false }).await
+    }
+
+    /// The same, but renewed as soon as the schedule says so.
+    pub(crate) async fn renew_ahead(self: &Arc<Self>, account: &AccountId, server: &ServerId) -> Answer {
+        self.token_when(account, server, Ask { rejected: None, ahead: true }).await
+    }
+
+    async fn token_when(self: &Arc<Self>, account: &AccountId, server: &ServerId, ask: Ask) -> Answer {
+        let found = self.read(|state| {
+            state.grant(account, server).map(|grant| (grant.record.clone(), grant.epoch, grant.state.clone()))
+        });
+        let Some((record, epoch, state)) = found else { return Err(Trouble::Gone) };
+        match state {
+            GrantState::Active => {}
+            GrantState::NeedsSignIn { reason } => return Err(Trouble::NeedsSignIn(reason)),
+            GrantState::Revoked => return Err(Trouble::Gone),
+        }
+        let slot = self.tokens.slot(&record);
+        for _attempt in 0..2 {
+            if let Some(answer) = self.at_hand(&slot, epoch, ask) {
+                return answer;
+            }
+            let flight = self.join_flight(&slot, &record, account, server, ask);
+            let answer = wait_for(flight).await?;
+            // The flight may have been started by somebody who was content with an older token.
+            if ask.rejected.is_none_or(|rejected| answer.generation > rejected) {
+                return Ok(answer);
+            }
+        }
+        Err(Trouble::ForNow("the server refuses a token that was issued just now".to_owned()))
+    }
+
+    /// Answers that need no keychain and no network.
+    fn at_hand(&self, slot: &Slot, epoch: u64, ask: Ask) -> Option<Answer> {
+        let now = self.world.now();
+        let memory = lock(&slot.memory);
+        let usable = memory.cached.as_ref().filter(|set| {
+            set.epoch >= epoch
+                && set.subject_checked
+                && ask.rejected.is_none_or(|rejected| set.generation > rejected)
+                && !schedule::is_over(now, set.expires_at)
+        });
+        if let Some(set) = usable
+            && !ask.ahead
+            && !schedule::is_due(now, set.expires_at, set.lifetime)
+        {
+            return Some(Ok(set.clone()));
+        }
+        // A life of seconds is over before that.
+        let trusted = |lifetime: Option<u64>| lifetime.map_or(REFUSED_AGAIN, |s| REFUSED_AGAIN.min(s / 2));
+        if let (Some(rejected), Some(forced), Some(cached)) = (ask.rejected, memory.forced_at, &memory.cached)
+            && rejected == cached.generation
+            && now.0 < forced.0 + trusted(cached.lifetime)
+        {
+            let what = "the server refuses a token that was issued just now".to_owned();
+            return Some(Err(Trouble::ForNow(what)));
+        }
+        match (memory.not_before.filter(|at| *at > now), usable) {
+            (Some(_), Some(set)) => Some(Ok(set.clone())),
+            (Some(at), None) => Some(Err(postponed(memory.trouble.as_ref(), at.since(now)))),
+            (None, _) => None,
+        }
+    }
+
+    /// The flight that is under way for this record, or a new one: a task of its own, which no caller can
+    /// cancel.
+    fn join_flight(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        record: &ItemId,
+        account: &AccountId,
+        server: &ServerId,
+        ask: Ask,
+    ) -> watch::Receiver<Option<Answer>> {
+        let mut running = lock(&slot.running);
+        if let Some(receiver) = running.as_ref().filter(|receiver| receiver.borrow().is_none()) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        *running = Some(receiver.clone());
+        let (agent, slot) = (Arc::clone(self), Arc::clone(slot));
+        let live = Live { agent, record: record.clone(), account: account.clone(), server: server.clone() };
+        tokio::spawn(async move {
+            let answer = fly(&live, &slot, ask).await;
+            sender.send_replace(Some(answer));
+        });
+        receiver
+    }
+}
+
+async fn wait_for(mut flight: watch::Receiver<Option<Answer>>) -> Answer {
+    let waited = tokio::time::timeout(WAIT, flight.wait_for(Option::is_some)).await;
+    match waited {
+        Ok(Ok(answer)) => match &*answer {
+            Some(answer) => answer.clone(),
+            None => Err(Trouble::ForNow("the renewal gave no answer".to_owned())),
+        },
+        Ok(Err(_)) => Err(Trouble::ForNow("the renewal broke off".to_owned())),
+        Err(_) => Err(Trouble::ForNow("the renewal takes too long".to_owned())),
+    }
+}
+
+/// One flight: what could not be saved before is saved first, then the recipe runs.
+async fn fly(live: &Live, slot: &Slot, ask: Ask) -> Answer {
+    let _flight = slot.flight.lock().await;
+    let agent = &live.agent;
+    let unsaved = lock(&slot.memory).unsaved.clone();
+    if let Some(set) = unsaved {
+        match live.save(&live.record, &set).await {
+            Ok(()) => lock(&slot.memory).unsaved = None,
+            Err(error) => return Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None)),
+        }
+    }
+    let outcome = refresh::refresh(live, &live.record, ask).await;
+    let now = agent.world.now();
+    match outcome {
+        Outcome::Token { set, renewed, proven } => {
+            let had_trouble;
+            {
+                let mut memory = lock(&slot.memory);
+                memory.failures = 0;
+                memory.not_before = None;
+                had_trouble = memory.trouble.take().is_some();
+                memory.cached = Some(set.clone());
+                if renewed {
+                    memory.jitter = None;
+                    memory.forced_at = ask.rejected.map(|_| now);
+                }
+            }
+            live.note_token(&set, renewed, proven);
+            if had_trouble {
+                agent.tell();
+            }
+            Ok(set)
+        }
+        Outcome::Kept { set, trouble, retry_after } => {
+            tracing::info!(server = %live.server, account = %live.account, trouble, "not renewed for now");
+            let trouble = postpone(agent, slot, Trouble::ForNow(trouble), retry_after);
+            let good = !schedule::is_over(now, set.expires_at)
+                && ask.rejected.is_none_or(|rejected| set.generation > rejected);
+            if good {
+                lock(&slot.memory).cached = Some(set.clone());
+                Ok(set)
+            } else {
+                Err(trouble)
+            }
+        }
+        Outcome::Unsaved { set, error } => {
+            tracing::error!(server = %live.server, account = %live.account, %error, "a renewed token set is not saved yet");
+            lock(&slot.memory).unsaved = Some(set);
+            agent.changed();
+            Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None))
+        }
+        Outcome::NeedsSignIn { reason } => {
+            lock(&slot.memory).cached = None;
+            live.note_needs_sign_in(&reason);
+            Err(Trouble::NeedsSignIn(reason))
+        }
+        Outcome::Store(error) => Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None)),
+        Outcome::Ended => {
+            lock(&slot.memory).cached = None;
+            Err(Trouble::Gone)
+        }
+    }
+}
+
+/// What a caller hears while nothing is tried: the reason of the last attempt, which may have a cure.
+fn postponed(trouble: Option<&Trouble>, wait: Duration) -> Trouble {
+    let again = format!("it is tried again in {} s", wait.as_secs());
+    match trouble {
+        Some(Trouble::Store(error)) => Trouble::Store(Arc::clone(error)),
+        Some(Trouble::ForNow(what)) => Trouble::ForNow(format!("{what}; {again}")),
+        Some(Trouble::NeedsSignIn(_) | Trouble::Gone) | None => {
+            Trouble::ForNow(format!("the sign-in could not be renewed; {again}"))
+        }
+    }
+}
+
+fn postpone(agent: &Agent, slot: &Slot, trouble: Trouble, retry_after: Option<Duration>) -> Trouble {
+    let mut memory = lock(&slot.memory);
+    let wait = match &trouble {
+        // A look at a keychain costs nobody anything, and a person who has just unlocked it waits for it.
+        Trouble::Store(_) => KEYCHAIN_AGAIN,
+        Trouble::NeedsSignIn(_) | Trouble::ForNow(_) | Trouble::Gone => {
+            memory.failures = memory.failures.saturating_add(1);
+            schedule::backoff(memory.failures, retry_after, agent.world.jitter())
+        }
+    };
+    memory.not_before = Some(agent.world.now().after(wait));
+    // A keychain that stays locked is looked at every two seconds: that is no news.
+    let news = !matches!((&memory.trouble, &trouble), (Some(Trouble::Store(_)), Trouble::Store(_)));
+    memory.trouble = Some(trouble.clone());
+    drop(memory);
+    if news {
+        agent.tell();
+    }
+    agent.reschedule.notify_one();
+    trouble
+}
+
+/// The recipe's world: this agent, for one Grant.
+struct Live {
+    agent: Arc<Agent>,
+    record: ItemId,
+    account: AccountId,
+    server: ServerId,
+}
+
+impl Live {
+    fn note_token(&self, set: &TokenSet, renewed: bool, proven: bool) {
+        let now = self.agent.world.now();
+        let noted = self.agent.change(|state| {
+            if let Some(grant) = state.grant_mut(&self.account, &self.server) {
+                grant.expires_at = set.expires_at;
+                grant.renewable = set.refresh_token.is_some();
+                grant.epoch = grant.epoch.max(set.epoch);
+                if renewed {
+                    grant.renewed_at = Some(now);
+                    grant.scopes.clone_from(&set.scopes);
+                }
+            }
+            if let Some(account) = state.accounts.get_mut(&self.account).filter(|_| proven) {
+                account.proof.at = now;
+                if account.proof.kind == ProofKind::Unknown {
+                    account.proof.kind = ProofKind::Userinfo;
+                }
+            }
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a renewal was not noted; the keychain has it");
+        }
+    }
+
+    fn note_needs_sign_in(&self, reason: &str) {
+        tracing::warn!(server = %self.server, account = %self.account, reason, "sign-in needed");
+        let noted = self.agent.change(|state| {
+            if let Some(grant) = state.grant_mut(&self.account, &self.server) {
+                grant.state = GrantState::NeedsSignIn { reason: reason.to_owned() };
+            }
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a needed sign-in was not noted");
+        }
+        let (agent, account, server) = (Arc::clone(&self.agent), self.account.clone(), self.server.clone());
+        tokio::spawn(async move { agent.grant_changed(&account, &server).await });
+    }
+}
+
+impl Steps for Live {
+    async fn load(&self, record: &ItemId) -> Result<Option<TokenSet>, StoreError> {
+        let set = self.agent.keychain().await?.load_tokens(record).await?;
+        let Some(set) = set else { return Ok(None) };
+        let set = set.sealed_for(record, &self.server, &self.account)?;
+        let endpoint = self.agent.read(|s| s.servers.get(&self.server).map(|s| s.endpoint.to_string()));
+        if endpoint.as_deref() == Some(&set.seal.endpoint) {
+            Ok(Some(set))
+        } else {
+            Err(StoreError::Swapped { record: record.to_string() })
+        }
+    }
+
+    async fn save(&self, record: &ItemId, set: &TokenSet) -> Result<(), StoreError> {
+        self.agent.keychain().await?.save_tokens(record, set).await
+    }
+
+    fn epoch(&self, _record: &ItemId) -> Option<u64> {
+        self.agent.read(|state| {
+            let grant = state.grant(&self.account, &self.server)?;
+            (grant.record == self.record).then_some(grant.epoch)
+        })
+    }
+
+    fn intent(&self, record: &ItemId, generation: u64) -> Option<Intent> {
+        intents::read(&self.agent.root, record, generation)
+    }
+
+    fn write_intent(&self, record: &ItemId, intent: Intent) -> Result<(), String> {
+        intents::write(&self.agent.root, record, intent)
+    }
+
+    fn clear_intent(&self, record: &ItemId) {
+        intents::clear(&self.agent.root, record);
+    }
+
+    async fn post(&self, set: &TokenSet) -> Result<Renewed, Refusal> {
+        let slot = self.agent.tokens.slot(&self.record);
+        slot.set_renewing(true);
+        self.agent.tell();
+        let answer = self.agent.post_refresh(set).await;
+        slot.set_renewing(false);
+        // What comes of it is told where it is noted.
+        answer
+    }
+
+    async fn subject(
+        &self,
+        set: &TokenSet,
+        id_token: Option<&Secret<String>>,
+        old: Option<&TokenSet>,
+    ) -> Subject {
+        self.agent.compare_subject(set, id_token, old).await
+    }
+
+    async fn revoke(&self, set: &TokenSet) {
+        self.agent.revoke_set(set).await;
+    }
+
+    fn now(&self) -> UnixTime {
+        self.agent.world.now()
+    }
+
+    fn point(&self, name: &'static str) {
+        faults::point(&self.agent.root, name);
+    }
+}

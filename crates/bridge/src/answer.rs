@@ -1,0 +1,159 @@
+//! From an HTTP answer to messages: one JSON body or an event stream, and what a refusal says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
+
+use crate::authorization::Bearer;
+use crate::error::{Failure, tamed, wrapped};
+use crate::field::Field;
+use crate::http::{Answer, Content};
+use crate::message::{Id, Kind, Message, Parsed, parse};
+use crate::sse::EventParser;
+use crate::stdio::MAX_MESSAGE;
+
+/// Reads messages from an answer, whichever form it has.
+pub(crate) struct Reader {
+    answer: Answer,
+    events: Option<EventParser>,
+    ready: VecDeque<Message>,
+}
+
+impl Reader {
+    /// Starts reading a successful answer.
+    pub(crate) fn new(answer: Answer) -> Result<Self, Failure> {
+        let events = match answer.content() {
+            Content::Json => None,
+            Content::Events => Some(EventParser::new(MAX_MESSAGE)),
+            Content::Other if answer.status == http::StatusCode::ACCEPTED => {
+                return Err(Failure::Garbage("it took the request and gave no answer".to_owned()));
+            }
+            Content::Other => return Err(Failure::Garbage("neither JSON nor an event stream".to_owned())),
+        };
+        Ok(Self { answer, events, ready: VecDeque::new() })
+    }
+
+    /// Goes on with the answer to a resumption; the last event id and the pause are kept.
+    pub(crate) fn after(mut self, answer: Answer) -> Result<Self, Failure> {
+        let mut next = Self::new(answer)?;
+        if let (Some(old), Some(new)) = (self.events.take(), next.events.as_mut()) {
+            new.inherit(&old);
+        }
+        Ok(next)
+    }
+
+    /// The next message, or `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Message>, Failure> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
+            }
+            let Some(events) = &mut self.events else {
+                let body = self.answer.whole(MAX_MESSAGE).await?;
+                if body.iter().all(u8::is_ascii_whitespace) {
+                    return Ok(None);
+                }
+                self.take(&body)?;
+                continue;
+            };
+            let Some(chunk) = self.answer.chunk().await? else { return Ok(None) };
+            let mut found = Vec::new();
+            let fed = events.feed(chunk, &mut found);
+            for event in found.into_iter().filter(|e| e.is_message && !e.data.is_empty()) {
+                self.take(&event.data)?;
+            }
+            if fed.is_err() {
+                return Err(Failure::TooLarge);
+            }
+        }
+    }
+
+    /// The id of the last event, for a resumption.
+    pub(crate) fn last_event_id(&self) -> Option<&str> {
+        self.events.as_ref().and_then(EventParser::last_event_id)
+    }
+
+    /// How long the server wants a resumption to wait.
+    pub(crate) fn retry(&self) -> Option<Duration> {
+        self.events.as_ref().and_then(EventParser::retry)
+    }
+
+    fn take(&mut self, text: &Bytes) -> Result<(), Failure> {
+        match parse(text).map_err(|invalid| Failure::Garbage(invalid.reason.to_string()))? {
+            Parsed::One(message) => self.ready.push_back(message),
+            Parsed::Batch(elements) => {
+                for element in elements {
+                    let invalid = |i: crate::message::Invalid| Failure::Garbage(i.reason.to_string());
+                    self.ready.push_back(element.map_err(invalid)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The JSON-RPC error that a refusing answer carries, under our id; else what its status says.
+pub(crate) async fn refusal(
+    mut answer: Answer,
+    id: &Bytes,
+    bearer: Option<&Bearer>,
+) -> Result<Message, Failure> {
+    let status = answer.status;
+    let challenge = answer.headers.get(WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).and_then(description);
+    let body = answer.whole(MAX_MESSAGE).await.unwrap_or_default();
+    let mut detail = challenge;
+    if answer.content() == Content::Json
+        && let Ok(Parsed::One(message)) = parse(&body)
+        && let (Kind::Response, Some(error)) = (message.kind(), message.raw(Field::Error))
+    {
+        if message.id() == Some(Id::of(id)) {
+            return Ok(message);
+        }
+        if let (Ok(text), Some(_)) = (std::str::from_utf8(&error), message.error_code())
+            && let Ok(Parsed::One(message)) = parse(&wrapped(id, "error", text))
+        {
+            return Ok(message);
+        }
+        detail = message.text(Field::ErrorMessage).map(std::borrow::Cow::into_owned).or(detail);
+    } else if answer.content() != Content::Events && !body.starts_with(b"<") && detail.is_none() {
+        detail = Some(String::from_utf8_lossy(&body[..body.len().min(1000)]).into_owned());
+    }
+    Err(Failure::Status { status, detail: quoted(&detail.unwrap_or_default(), bearer) })
+}
+
+/// `error_description` of a challenge (RFC 6750 section 3).
+fn description(challenge: &str) -> Option<String> {
+    let rest = challenge.split_once("error_description=\"")?.1;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+/// Foreign words fit for a message of ours; a server that echoes the token is cut out.
+fn quoted(text: &str, bearer: Option<&Bearer>) -> String {
+    let token = bearer.and_then(|b| b.value.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let text = match token {
+        Some(token) if !token.is_empty() => text.replace(token, "[secret]"),
+        Some(_) | None => text.to_owned(),
+    };
+    tamed(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn an_echoed_token_is_cut_out() {
+        let bearer = Bearer { value: HeaderValue::from_static("Bearer s3cr3t"), generation: 1 };
+        assert_eq!(quoted("no: s3cr3t\n!", Some(&bearer)), "no: [secret] !");
+    }
+
+    #[test]
+    fn a_challenge_is_described() {
+        let text = r#"Bearer error="insufficient_scope", error_description="needs files:write", scope="x""#;
+        assert_eq!(description(text).as_deref(), Some("needs files:write"));
+        assert_eq!(description("Bearer"), None);
+    }
+}

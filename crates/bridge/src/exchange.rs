@@ -1,0 +1,185 @@
+//! What one task does: send one message, with one person's token, and report what comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::answer::{Reader, refusal};
+use crate::authorization::{Credential, Reply};
+use crate::error::Failure;
+use crate::field::Field;
+use crate::header::LAST_EVENT_ID;
+use crate::http::{Answer, Content, Repeat};
+use crate::message::{Id, Kind, Message};
+use crate::upstream::Upstream;
+
+/// A session's number, in the order of opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// A call's number, in the order of acceptance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CallKey(pub(crate) u64);
+
+/// What tasks report to the one place that decides.
+pub(crate) enum Event {
+    /// A message from the server.
+    Message { session: SessionKey, call: Option<CallKey>, message: Message },
+    /// Nothing more will come for this call. With [`Failure::SessionLost`] comes the message, to be sent anew.
+    Ended { call: CallKey, failure: Option<Failure>, unsent: Option<Message> },
+    /// The server asked for (other) authorization; `generation` is what it was given.
+    Unauthorized { session: SessionKey, generation: Option<u64>, reply: Reply },
+    /// A task that sends something again wants to know how.
+    Credential { session: SessionKey, reply: Reply },
+    /// The handshake has an answer.
+    Opened { session: SessionKey, outcome: Result<Opened, Failure> },
+    /// `notifications/initialized` was delivered.
+    Confirmed { session: SessionKey },
+    /// The server's own stream has been answered, or takes too long.
+    Listening { session: SessionKey },
+}
+
+/// The answer to `initialize`.
+pub(crate) struct Opened {
+    pub(crate) message: Message,
+    pub(crate) session_id: Option<HeaderValue>,
+}
+
+/// A request of the host on its way.
+pub(crate) struct Exchange {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) call: CallKey,
+    pub(crate) message: Message,
+    pub(crate) headers: HeaderMap,
+    pub(crate) credential: Credential,
+    /// It belongs to a handshake session: streams are resumed, 404 means that the session is gone.
+    pub(crate) handshake: bool,
+}
+
+impl Exchange {
+    /// Carries it through.
+    pub(crate) async fn run(self) {
+        let (upstream, call) = (self.upstream.clone(), self.call);
+        let (failure, unsent) = match self.carry().await {
+            Ok(()) => (None, None),
+            Err(Stopped { failure, unsent }) => (Some(failure), unsent),
+        };
+        upstream.report(Event::Ended { call, failure, unsent }).await;
+    }
+
+    async fn carry(self) -> Result<(), Stopped> {
+        let repeat = repeat_of(&self.message.method());
+        let id = self.message.id().ok_or_else(|| Failure::Garbage("a request without id".to_owned()))?;
+        let raw_id = self.message.raw(Field::Id).unwrap_or_default();
+        let body = self.message.bytes().clone();
+        let (mut answer, bearer) =
+            self.upstream.authorized(Method::POST, &self.headers, self.credential, body, repeat).await?;
+        if answer.status == StatusCode::NOT_FOUND && self.handshake && self.upstream.has_session() {
+            let _ = answer.whole(64 * 1024).await;
+            return Err(Stopped { failure: Failure::SessionLost, unsent: Some(self.message) });
+        }
+        // A large request is not kept beside a large answer.
+        drop(self.message);
+        if !answer.status.is_success() {
+            let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
+            self.upstream
+                .report(Event::Message { session: self.upstream.key, call: Some(self.call), message })
+                .await;
+            return Ok(());
+        }
+        let mut reader = Reader::new(answer)?;
+        let mut resumed = 0;
+        loop {
+            let end = relay(&self.upstream, Some(self.call), &mut reader, Some(&id)).await;
+            match end {
+                Ok(Relayed::Answered) => {
+                    linger(&self.upstream, self.call, &mut reader).await;
+                    return Ok(());
+                }
+                Ok(Relayed::Ended { any }) => resumed = if any { 0 } else { resumed + 1 },
+                Err(Failure::StreamEnded) => resumed += 1,
+                Err(failure) => return Err(failure.into()),
+            }
+            let last_id = reader.last_event_id().filter(|_| self.handshake && resumed <= 5);
+            let Some(last_id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) else {
+                return Err(Failure::StreamEnded.into());
+            };
+            tokio::time::sleep(reader.retry().unwrap_or(Duration::from_secs(1))).await;
+            reader = match resume(&self.upstream, last_id.clone()).await? {
+                Some(answer) => reader.after(answer)?,
+                None => return Err(Failure::StreamEnded.into()),
+            };
+        }
+    }
+}
+
+/// Why a request has no answer, and the message itself where the server did not look at it.
+struct Stopped {
+    failure: Failure,
+    unsent: Option<Message>,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self { failure, unsent: None }
+    }
+}
+
+/// What became of a stream.
+pub(crate) enum Relayed {
+    /// The answer that was waited for came.
+    Answered,
+    /// The stream ended; whether it carried anything.
+    Ended { any: bool },
+}
+
+/// Passes on what comes, up to the answer to `wanted`.
+pub(crate) async fn relay(
+    upstream: &Upstream,
+    call: Option<CallKey>,
+    reader: &mut Reader,
+    wanted: Option<&Id>,
+) -> Result<Relayed, Failure> {
+    let mut any = false;
+    while let Some(message) = reader.next().await? {
+        any = true;
+        let answered = message.kind() == Kind::Response && message.id().as_ref() == wanted;
+        upstream.report(Event::Message { session: upstream.key, call, message }).await;
+        if answered {
+            return Ok(Relayed::Answered);
+        }
+    }
+    Ok(Relayed::Ended { any })
+}
+
+/// Reads what follows the answer, so that the connection can be used again.
+async fn linger(upstream: &Upstream, call: CallKey, reader: &mut Reader) {
+    let rest = relay(upstream, Some(call), reader, None);
+    let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+}
+
+/// GET with `Last-Event-ID` (2025-11-25, Resumability and Redelivery). `None` if there is no such stream.
+async fn resume(upstream: &Upstream, last_id: HeaderValue) -> Result<Option<Answer>, Failure> {
+    let mut headers = upstream.handshake_headers();
+    headers.insert(LAST_EVENT_ID, last_id);
+    let credential = upstream.credential().await?;
+    let (answer, _) =
+        upstream.authorized(Method::GET, &headers, credential, Bytes::new(), Repeat::Safe).await?;
+    Ok((answer.status == StatusCode::OK && answer.content() == Content::Events).then_some(answer))
+}
+
+/// What may be asked twice: it changes nothing.
+fn repeat_of(method: &str) -> Repeat {
+    match method {
+        "initialize"
+        | "ping"
+        | "server/discover"
+        | "tools/list"
+        | "prompts/list"
+        | "resources/list"
+        | "resources/templates/list" => Repeat::Safe,
+        _ => Repeat::Never,
+    }
+}

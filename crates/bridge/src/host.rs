@@ -1,0 +1,229 @@
+//! What is remembered of the host: its handshake, its subscriptions, and the server's questions to it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+use token_lease::Person;
+use tokio::time::Instant;
+
+use crate::error::Failure;
+use crate::exchange::SessionKey;
+use crate::field::Field;
+use crate::message::{Id, Message, json_string};
+
+/// The host, as far as it matters to a new session.
+#[derive(Default)]
+pub(crate) struct Host {
+    /// The captured `initialize`.
+    pub(crate) initialize: Option<Message>,
+    /// The captured `notifications/initialized`.
+    pub(crate) initialized: Option<Message>,
+    /// It has its answer.
+    pub(crate) answered: bool,
+    /// When it is answered in the server's name.
+    pub(crate) answer_by: Option<Instant>,
+    /// Batches are part of 2025-03-26 alone.
+    pub(crate) batches: bool,
+    /// The `capabilities` that it was told; `None`: tools, resources and prompts.
+    pub(crate) capabilities: Option<Bytes>,
+    subscriptions: Vec<(Bytes, Message)>,
+    logging: Option<Message>,
+}
+
+impl Host {
+    /// Keeps what has to be repeated in a new session.
+    pub(crate) fn remember(&mut self, message: &Message) {
+        match &*message.method() {
+            "logging/setLevel" => self.logging = Some(message.clone()),
+            "resources/subscribe" | "resources/unsubscribe" => {
+                let Some(uri) = message.raw(Field::Uri) else { return };
+                self.subscriptions.retain(|(known, _)| *known != uri);
+                if message.method() == "resources/subscribe" {
+                    self.subscriptions.push((uri, message.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What has to be repeated in a new session.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &Message> {
+        self.logging.iter().chain(self.subscriptions.iter().map(|(_, message)| message))
+    }
+
+    /// The notifications that tell it to ask for all lists again.
+    pub(crate) fn lists_changed(&self) -> Vec<Bytes> {
+        let told: Option<serde_json::Map<String, serde_json::Value>> =
+            self.capabilities.as_ref().and_then(|text| serde_json::from_slice(text).ok());
+        ["tools", "resources", "prompts"]
+            .into_iter()
+            .filter(|name| told.as_ref().is_none_or(|told| told.contains_key(*name)))
+            .map(|name| format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}/list_changed"}}"#).into())
+            .collect()
+    }
+}
+
+/// Requests of the server that the host has not answered, by the id that the host was given.
+#[derive(Default)]
+pub(crate) struct ServerRequests {
+    asked: HashMap<Id, Question>,
+    count: u64,
+}
+
+struct Question {
+    /// `None`: its session is gone, an answer goes nowhere.
+    session: Option<SessionKey>,
+    raw_id: Bytes,
+    progress_token: Option<Id>,
+}
+
+/// How many questions of sessions that are gone are remembered.
+const MAX_ORPHANS: usize = 1000;
+
+impl ServerRequests {
+    /// Registers a request; gives the line for the host. The id is exchanged where another session could
+    /// use the same one.
+    pub(crate) fn ask(&mut self, session: SessionKey, several: bool, message: &Message) -> Option<Bytes> {
+        let (id, raw_id) = (message.id()?, message.raw(Field::Id)?);
+        let progress_token = message.id_in(Field::MetaProgressToken);
+        let question = Question { session: Some(session), raw_id, progress_token };
+        if !several && !self.asked.contains_key(&id) {
+            self.asked.insert(id, question);
+            return Some(message.bytes().clone());
+        }
+        self.count += 1;
+        let ours = json_string(&format!("hallpass-{}-{}", session.0, self.count));
+        let line = message.with(Field::Id, &ours);
+        self.asked.insert(Id::of(&ours), question);
+        Some(line)
+    }
+
+    /// The host answers: whose question it was, and the answer under that session's own id.
+    pub(crate) fn answer(&mut self, message: &Message) -> Option<(SessionKey, Bytes)> {
+        let question = self.asked.remove(&message.id()?)?;
+        Some((question.session?, message.with(Field::Id, &question.raw_id)))
+    }
+
+    /// The server takes a question back: the line for the host.
+    pub(crate) fn cancel(&mut self, session: SessionKey, message: &Message) -> Option<Bytes> {
+        let wanted = message.id_in(Field::RequestId)?;
+        let ours = self.asked.iter().find_map(|(ours, question)| {
+            (question.session == Some(session) && Id::of(&question.raw_id) == wanted).then_some(ours)
+        })?;
+        Some(message.with(Field::RequestId, ours.json()))
+    }
+
+    /// The session that gave the host this progress token.
+    pub(crate) fn owner_of_token(&self, token: &Id) -> Option<SessionKey> {
+        self.asked.values().find(|q| q.progress_token.as_ref() == Some(token)).and_then(|q| q.session)
+    }
+
+    /// A session is gone: its questions are taken back. Their ids stay taken, so that a late answer
+    /// cannot reach another session.
+    pub(crate) fn withdraw(&mut self, session: SessionKey) -> Vec<Bytes> {
+        let mut lines = Vec::new();
+        for (id, question) in self.asked.iter_mut().filter(|(_, q)| q.session == Some(session)) {
+            question.session = None;
+            let mut line =
+                br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.to_vec();
+            line.extend_from_slice(id.json());
+            line.extend_from_slice(br#","reason":"the session has ended"}}"#);
+            lines.push(line.into());
+        }
+        if self.asked.values().filter(|q| q.session.is_none()).count() > MAX_ORPHANS {
+            self.asked.retain(|_, question| question.session.is_some());
+        }
+        lines
+    }
+}
+
+/// Whose `requestState` is whose (2026-07-28, multi round-trip requests). Only hashes are kept.
+#[derive(Default)]
+pub(crate) struct RequestStates {
+    hasher: RandomState,
+    owners: HashMap<u64, Option<Person>>,
+}
+
+impl RequestStates {
+    /// A result carried this state.
+    pub(crate) fn note(&mut self, state: &[u8], person: Option<&Person>) {
+        if self.owners.len() > 10_000 {
+            self.owners.clear();
+        }
+        self.owners.insert(self.hasher.hash_one(state), person.cloned());
+    }
+
+    /// Whether a request with this state may go out as `now`. A state that we never saw may.
+    pub(crate) fn check(&self, state: &[u8], now: Option<&Person>) -> Result<(), Failure> {
+        let Some(began) = self.owners.get(&self.hasher.hash_one(state)) else { return Ok(()) };
+        if began.as_ref().map(|p| &p.account) == now.map(|p| &p.account) {
+            return Ok(());
+        }
+        let name = |person: Option<&Person>| person.map_or("nobody", |p| p.label.as_str()).to_owned();
+        Err(Failure::OtherPerson { began: name(began.as_ref()), now: name(now) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Parsed, parse};
+
+    fn message(text: &str) -> Message {
+        let Ok(Parsed::One(message)) = parse(&Bytes::copy_from_slice(text.as_bytes())) else {
+            panic!("{text}")
+        };
+        message
+    }
+
+    #[test]
+    fn answers_go_to_the_session_that_asked_under_its_own_id() {
+        let mut asked = ServerRequests::default();
+        let question = message(r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create"}"#);
+        let first = asked.ask(SessionKey(1), false, &question).unwrap();
+        assert_eq!(&first, question.bytes());
+        let second = asked.ask(SessionKey(2), true, &question).unwrap();
+        assert!(second.starts_with(br#"{"jsonrpc":"2.0","id":"hallpass-2-1","method""#));
+        let answer = message(r#"{"jsonrpc":"2.0","id":"hallpass-2-1","result":{}}"#);
+        let (session, line) = asked.answer(&answer).unwrap();
+        assert_eq!((session, &line[..]), (SessionKey(2), &br#"{"jsonrpc":"2.0","id":1,"result":{}}"#[..]));
+        assert!(asked.answer(&answer).is_none(), "once only");
+    }
+
+    #[test]
+    fn a_late_answer_to_a_session_that_is_gone_reaches_no_other() {
+        let mut asked = ServerRequests::default();
+        let question = message(r#"{"id":1,"method":"ping"}"#);
+        asked.ask(SessionKey(1), false, &question);
+        let withdrawn = asked.withdraw(SessionKey(1));
+        assert!(withdrawn[0].windows(14).any(|w| w == br#""requestId":1,"#));
+        let line = asked.ask(SessionKey(2), false, &question).unwrap();
+        assert_ne!(&line, question.bytes(), "the id is still taken");
+        assert!(asked.answer(&message(r#"{"id":1,"result":{}}"#)).is_none());
+    }
+
+    #[test]
+    fn a_state_of_one_person_is_refused_to_another_by_name() {
+        let person = |id: &str| Person { account: model::AccountId::parse(id).unwrap(), label: id.into() };
+        let mut states = RequestStates::default();
+        states.note(b"\"s\"", Some(&person("ana")));
+        assert!(states.check(b"\"s\"", Some(&person("ana"))).is_ok());
+        assert!(states.check(b"\"t\"", Some(&person("ben"))).is_ok());
+        let refused = states.check(b"\"s\"", Some(&person("ben"))).unwrap_err();
+        assert_eq!(refused, Failure::OtherPerson { began: "ana".into(), now: "ben".into() });
+        assert!(states.check(b"\"s\"", None).is_err());
+    }
+
+    #[test]
+    fn only_lists_that_were_announced_change() {
+        let mut host = Host::default();
+        assert_eq!(host.lists_changed().len(), 3);
+        host.capabilities = Some(Bytes::from_static(br#"{"tools":{},"logging":{}}"#));
+        assert_eq!(
+            host.lists_changed(),
+            [r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#]
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! What a handshake session does besides calls: open, confirm, listen, deliver, end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::oneshot;
+
+use crate::answer::{Reader, refusal};
+use crate::authorization::{Bearer, Credential};
+use crate::error::Failure;
+use crate::exchange::{Event, Opened, relay};
+use crate::field::Field;
+use crate::header::{LAST_EVENT_ID, SESSION_ID};
+use crate::http::{Content, Repeat};
+use crate::message::{Kind, Message};
+use crate::upstream::Upstream;
+
+/// Revisions are dates, so they can be compared as text.
+const FIRST_WITHOUT_HANDSHAKE: &str = "2026-07-28";
+
+/// Opens a handshake session: POSTs `initialize`.
+pub(crate) async fn open(upstream: Arc<Upstream>, message: Message, credential: Credential) {
+    let outcome = tokio::time::timeout(Duration::from_mins(1), opened(&upstream, &message, credential)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unreachable("no answer within 60 s".to_owned())));
+    upstream.report(Event::Opened { session: upstream.key, outcome }).await;
+}
+
+async fn opened(upstream: &Upstream, message: &Message, credential: Credential) -> Result<Opened, Failure> {
+    let raw_id = message.raw(Field::Id).unwrap_or_default();
+    let id = message.id();
+    let asked = message.text(Field::ProtocolVersion);
+    let body = message.bytes().clone();
+    let (answer, bearer) =
+        upstream.authorized(Method::POST, &HeaderMap::new(), credential, body, Repeat::Safe).await?;
+    let status = answer.status;
+    if !status.is_success() {
+        let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
+        return if is_modern_only(&message, status) {
+            Err(Failure::ModernOnly)
+        } else {
+            Ok(Opened { message, session_id: None })
+        };
+    }
+    let session_id = answer.headers.get(SESSION_ID).cloned();
+    let mut reader = Reader::new(answer)?;
+    while let Some(message) = reader.next().await? {
+        if message.kind() != Kind::Response || message.id() != id {
+            upstream.report(Event::Message { session: upstream.key, call: None, message }).await;
+            continue;
+        }
+        if is_modern_only(&message, status) || is_of_a_later_revision(asked.as_deref(), &message) {
+            return Err(Failure::ModernOnly);
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), relay(upstream, None, &mut reader, None)).await;
+        return Ok(Opened { message, session_id });
+    }
+    Err(Failure::StreamEnded)
+}
+
+/// How a server without a handshake answers `initialize` (2026-07-28, Versioning).
+fn is_modern_only(message: &Message, status: StatusCode) -> bool {
+    match message.error_code() {
+        Some(-32022..=-32020) => true,
+        Some(-32601) => {
+            status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST || status.is_success()
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// A handshake that ends in a revision without one; a host that asked for another cannot go on from there.
+fn is_of_a_later_revision(asked: Option<&str>, answer: &Message) -> bool {
+    let given = answer.text(Field::ResultVersion);
+    given.is_some_and(|given| *given >= *FIRST_WITHOUT_HANDSHAKE && asked != Some(&*given))
+}
+
+/// Delivers a notification or a response; there is nobody to tell when it fails.
+pub(crate) async fn deliver(upstream: Arc<Upstream>, body: Bytes, credential: Credential) {
+    let headers = upstream.handshake_headers();
+    match upstream.authorized(Method::POST, &headers, credential, body, Repeat::Never).await {
+        Ok((mut answer, _)) => {
+            tracing::debug!(status = answer.status.as_u16(), "delivered");
+            let _ = answer.whole(64 * 1024).await;
+        }
+        Err(failure) => tracing::debug!(%failure, "not delivered"),
+    }
+}
+
+/// Delivers `notifications/initialized`; the session is ready when it was taken, or refused.
+pub(crate) async fn confirm(upstream: Arc<Upstream>, body: Bytes, credential: Credential) {
+    let delivery = deliver(upstream.clone(), body, credential);
+    let _ = tokio::time::timeout(Duration::from_secs(10), delivery).await;
+    upstream.report(Event::Confirmed { session: upstream.key }).await;
+}
+
+/// Waits until the server's own stream has been answered; not long, since some servers answer with its first event.
+pub(crate) async fn await_stream(upstream: Arc<Upstream>, first_answer: oneshot::Receiver<()>) {
+    let _either = tokio::time::timeout(Duration::from_millis(250), first_answer).await;
+    upstream.report(Event::Listening { session: upstream.key }).await;
+}
+
+/// Ends a session on the server's side.
+pub(crate) async fn delete(upstream: Arc<Upstream>, bearer: Option<Bearer>) {
+    if !upstream.has_session() {
+        return;
+    }
+    let headers = upstream.handshake_headers();
+    let value = bearer.as_ref().map(|b| &b.value);
+    let ended = upstream.http.send(Method::DELETE, &headers, value, Bytes::new(), Repeat::Never).await;
+    tracing::debug!(ok = ended.is_ok(), "session ended");
+}
+
+/// Keeps the GET stream of a session open, for what the server sends on its own.
+///
+/// `heard` is told when the first answer has begun; dropped, it says that there will be none.
+pub(crate) async fn listen(upstream: Arc<Upstream>, heard: oneshot::Sender<()>) {
+    let mut heard = Some(heard);
+    let mut pause = Duration::from_secs(1);
+    let mut last_id: Option<HeaderValue> = None;
+    loop {
+        let mut headers = upstream.handshake_headers();
+        if let Some(id) = &last_id {
+            headers.insert(LAST_EVENT_ID, id.clone());
+        }
+        let Ok(credential) = upstream.credential().await else { return };
+        let opened = upstream.authorized(Method::GET, &headers, credential, Bytes::new(), Repeat::Safe).await;
+        let mut wait = pause;
+        if let Some(heard) = heard.take() {
+            // Nobody may be waiting any more.
+            let _late = heard.send(());
+        }
+        match opened {
+            Ok((answer, _)) if answer.status == StatusCode::OK && answer.content() == Content::Events => {
+                let Ok(mut reader) = Reader::new(answer) else { return };
+                let began = tokio::time::Instant::now();
+                let end = relay(&upstream, None, &mut reader, None).await;
+                tracing::debug!(ok = end.is_ok(), "stream ended");
+                last_id = reader.last_event_id().and_then(|id| HeaderValue::from_str(id).ok()).or(last_id);
+                if began.elapsed() > Duration::from_secs(30) {
+                    pause = Duration::from_secs(1);
+                }
+                wait = reader.retry().unwrap_or(pause).max(pause.min(Duration::from_secs(1)));
+            }
+            // 405: the server has none. Anything else that says no is as harmless.
+            Ok((answer, _)) if !answer.status.is_server_error() => return,
+            Ok(_) | Err(Failure::Unreachable(_)) => {}
+            Err(_) => return,
+        }
+        tokio::time::sleep(wait).await;
+        pause = (pause * 2).min(Duration::from_mins(1));
+    }
+}

@@ -1,0 +1,99 @@
+//! The way of one session to the server: its connections, its headers, its authorization.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::authorization::{Bearer, Credential, Reply};
+use crate::error::Failure;
+use crate::exchange::{Event, SessionKey};
+use crate::header::{PROTOCOL_VERSION, SESSION_ID};
+use crate::http::{Answer, Http, Repeat};
+
+/// One session's way to the server, shared by its tasks.
+pub(crate) struct Upstream {
+    pub(crate) key: SessionKey,
+    pub(crate) http: Arc<Http>,
+    pub(crate) established: OnceLock<Established>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// What the handshake gave.
+pub(crate) struct Established {
+    pub(crate) session_id: Option<HeaderValue>,
+    pub(crate) version: Option<HeaderValue>,
+}
+
+impl Upstream {
+    /// `Mcp-Session-Id` and `MCP-Protocol-Version`, once negotiated.
+    pub(crate) fn handshake_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(4);
+        if let Some(established) = self.established.get() {
+            for (name, value) in
+                [(SESSION_ID, &established.session_id), (PROTOCOL_VERSION, &established.version)]
+            {
+                if let Some(value) = value {
+                    headers.insert(name, value.clone());
+                }
+            }
+        }
+        headers
+    }
+
+    /// Whether the server gave a session id.
+    pub(crate) fn has_session(&self) -> bool {
+        self.established.get().is_some_and(|e| e.session_id.is_some())
+    }
+
+    /// Tells the one place that decides.
+    pub(crate) async fn report(&self, event: Event) {
+        // The receiver is gone only when the bridge ends.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn ask(&self, event: impl FnOnce(Reply) -> Event) -> Result<Option<Bearer>, Failure> {
+        let (reply, wait) = oneshot::channel();
+        self.report(event(reply)).await;
+        wait.await.unwrap_or(Err(Failure::Void))
+    }
+
+    /// How a request that is sent again is authorized now.
+    pub(crate) async fn credential(&self) -> Result<Credential, Failure> {
+        let key = self.key;
+        let bearer = self.ask(|reply| Event::Credential { session: key, reply }).await?;
+        Ok(bearer.map_or(Credential::Nobody, Credential::Have))
+    }
+
+    /// Sends, and after a 401 once more with a newer token.
+    pub(crate) async fn authorized(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        credential: Credential,
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Result<(Answer, Option<Bearer>), Failure> {
+        let bearer = match credential {
+            Credential::Nobody => None,
+            Credential::Have(bearer) => Some(bearer),
+            Credential::Wait(wait) => wait.await.unwrap_or(Err(Failure::Void))?,
+        };
+        let value = bearer.as_ref().map(|b| &b.value);
+        let mut answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok((answer, bearer));
+        }
+        // Read to its end, so that the connection can be used again.
+        let _ = answer.whole(64 * 1024).await;
+        let (session, generation) = (self.key, bearer.map(|b| b.generation));
+        let bearer = self.ask(|reply| Event::Unauthorized { session, generation, reply }).await?;
+        let value = bearer.as_ref().map(|b| &b.value);
+        let answer = self.http.send(method, headers, value, body, repeat).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(Failure::Rejected(None));
+        }
+        Ok((answer, bearer))
+    }
+}

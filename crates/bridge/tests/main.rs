@@ -1,0 +1,22 @@
+//! The bridge between a scripted host, a scripted agent and real HTTP servers. One module a journey.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
+/// The three other parties.
+mod support;
+
+/// 401, renewal, refusals, servers without sign-in.
+mod authorization;
+/// Nobody may call: what the host is told, and how it gets going again.
+mod closed;
+/// stdin EOF, signals, a lost agent.
+mod ends;
+/// Garbage, sizes, batches.
+mod framing;
+/// Revisions up to 2025-11-25.
+mod handshake;
+/// Many calls, many switches: nobody is ever somebody else.
+mod interleaved;
+/// Revision 2026-07-28.
+mod stateless;
+/// Another person, while calls are under way.
+mod switch;

@@ -1,0 +1,102 @@
+//! `hallpass accounts list|rename|remove`.
+
+use ipc::{AccountView, Error, GrantView, Request, Response};
+use model::{GrantState, ProofKind};
+
+use super::unexpected;
+use crate::args::Accounts;
+use crate::link::Link;
+use crate::output::{Output, relative};
+
+pub(crate) async fn run(verb: Accounts, quiet: bool) -> Result<(), Error> {
+    match verb {
+        Accounts::List(json) => {
+            let out = Output { json: json.json, quiet };
+            match Link::open().await?.ask(Request::ListAccounts).await? {
+                Response::Accounts { accounts } if out.json => {
+                    out.object("accounts", &serde_json::json!({ "accounts": accounts }))
+                }
+                Response::Accounts { accounts } if accounts.is_empty() => {
+                    out.line("nobody is signed in");
+                    out.talk("  next: hallpass login <server>");
+                    Ok(())
+                }
+                Response::Accounts { accounts } => {
+                    out.table(&table(&accounts));
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+        Accounts::Rename { account, label } => {
+            let out = Output { json: false, quiet };
+            match Link::open().await?.ask(Request::RenameAccount { account, label: label.clone() }).await? {
+                Response::Done => {
+                    out.talk(format!("now called {label}"));
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+        Accounts::Remove { account, json } => {
+            let out = Output { json: json.json, quiet };
+            match Link::open().await?.ask(Request::RemoveAccount { account: account.clone() }).await? {
+                Response::SignedOut(view) if out.json => out.object("removed", &view),
+                Response::SignedOut(view) => {
+                    super::logout::report(out, &view);
+                    out.line(format!("{account} is removed"));
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+    }
+}
+
+/// One line for an Account at a Server.
+pub(crate) fn grant_line(grant: &GrantView) -> String {
+    let mark = if grant.selected { "*" } else { " " };
+    let state = match &grant.state {
+        GrantState::Active if grant.renewable => "signed in, renews by itself".to_owned(),
+        GrantState::Active => match grant.expires_at {
+            Some(at) => format!("signed in, cannot renew, ends {}", relative(at)),
+            None => "signed in".to_owned(),
+        },
+        GrantState::NeedsSignIn { reason } => format!("needs sign-in: {reason}"),
+        GrantState::Revoked => "signed out, the issuer is still to be told".to_owned(),
+    };
+    format!("{mark} {}  {}", who(&grant.account), state)
+}
+
+/// A person in words: label, e-mail, whether proven.
+pub(crate) fn who(account: &AccountView) -> String {
+    let mut text = account.label.clone();
+    if let Some(email) = account.email.as_deref().filter(|email| *email != account.label) {
+        text = format!("{text} <{email}>");
+    }
+    if account.subject.is_none() {
+        text.push_str(" (unverified)");
+    }
+    text
+}
+
+fn table(accounts: &[AccountView]) -> Vec<Vec<String>> {
+    let heading = ["ACCOUNT", "ID", "PROOF", "ISSUER", "SERVERS"].map(str::to_owned).to_vec();
+    let row = |account: &AccountView| {
+        let proof = match account.proof {
+            ProofKind::IdToken => "id_token",
+            ProofKind::Userinfo => "userinfo",
+            ProofKind::Introspection => "introspection",
+            ProofKind::Unknown => "unverified",
+        };
+        let servers: Vec<&str> = account.servers.iter().map(model::ServerId::as_str).collect();
+        vec![
+            who(account),
+            account.id.to_string(),
+            proof.to_owned(),
+            account.issuer.clone(),
+            if servers.is_empty() { "-".to_owned() } else { servers.join(", ") },
+        ]
+    };
+    std::iter::once(heading).chain(accounts.iter().map(row)).collect()
+}

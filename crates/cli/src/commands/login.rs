@@ -1,0 +1,169 @@
+//! `hallpass login`: shows the steps, opens the browser, asks what only a person can answer.
+
+use std::io::BufRead;
+use std::process::Command;
+
+use ipc::{Approval, Error, ErrorCode, Event, Request, Response, SignInId, SignInStep};
+use tokio::sync::mpsc;
+
+use super::{accounts::who, unexpected};
+use crate::args::Login;
+use crate::link::Link;
+use crate::output::{Output, can_ask};
+
+pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
+    let out = Output { json: options.json.json, quiet };
+    let approval = match (options.yes, can_ask()) {
+        (true, _) => Approval::Yes,
+        (false, true) => Approval::Ask,
+        (false, false) => Approval::ExpectOnly,
+    };
+    let no_browser = options.no_browser;
+    let request = Request::BeginSignIn {
+        server: options.server.clone(),
+        account: options.account,
+        expect: options.expect,
+        label: options.label,
+        select: options.select,
+        approval,
+        same_person: options.same_person,
+        login_hint: options.login_hint,
+        timeout: options.timeout.as_secs(),
+    };
+    let mut link = Link::open().await?;
+    let sign_in = match link.ask(request).await? {
+        Response::SignIn { sign_in } => sign_in,
+        other => return Err(unexpected(&other)),
+    };
+    let mut pasted = None;
+    loop {
+        let step = tokio::select! {
+            step = next_step(&mut link, sign_in) => step?,
+            Some(url) = line(&mut pasted) => {
+                link.send(Request::PasteCallback { sign_in, url }).await?;
+                continue;
+            }
+            _ = tokio::signal::ctrl_c() => {
+                link.ask(Request::CancelSignIn { sign_in }).await?;
+                return Err(Error::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
+            }
+        };
+        match step {
+            SignInStep::Found { what } => out.talk(format!("  {what}")),
+            SignInStep::OpenBrowser { url, port } => {
+                if no_browser {
+                    out.notice("open this address in a browser:");
+                    out.notice(format!("  {url}"));
+                    out.notice(format!(
+                        "on another machine, first: ssh -L {port}:127.0.0.1:{port} <this machine>"
+                    ));
+                    out.notice("or paste the final address of the browser here:");
+                    pasted = Some(lines_of_stdin());
+                } else {
+                    out.talk("  waiting for your browser (Ctrl-C cancels)");
+                    if let Err(reason) = open_browser(&url) {
+                        out.notice(format!("no browser could be opened ({reason}); open this address:"));
+                        out.notice(format!("  {url}"));
+                    }
+                }
+            }
+            SignInStep::Exchanging => out.talk("  the browser came back"),
+            SignInStep::Confirm { account } => {
+                let question =
+                    format!("Signed in as {} at {}. Use this account?", who(&account), account.issuer);
+                let yes = ask(question).await;
+                link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
+            }
+            SignInStep::SamePerson { account } => {
+                let question = format!("Nothing proves who came back. Is this still {}?", who(&account));
+                let yes = ask(question).await;
+                link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
+            }
+            SignInStep::Done { account, selected, renewable, new_account } => {
+                if out.json {
+                    return out.object(
+                        "login",
+                        &serde_json::json!({
+                            "server": options.server, "account": account, "selected": selected,
+                            "renewable": renewable, "new_account": new_account,
+                        }),
+                    );
+                }
+                out.line(format!("signed in to {} as {}", options.server, who(&account)));
+                if !renewable {
+                    out.notice(
+                        "this server gives no refresh token: you will have to sign in again when it ends",
+                    );
+                }
+                if !selected {
+                    let next = format!("hallpass switch {} {}", options.server, account.id);
+                    out.talk(format!("  {} is not the one in use; next: {next}", account.label));
+                }
+                return Ok(());
+            }
+            SignInStep::Failed { error } => return Err(error),
+        }
+    }
+}
+
+async fn next_step(link: &mut Link, wanted: SignInId) -> Result<SignInStep, Error> {
+    loop {
+        match link.event().await? {
+            Event::SignIn { sign_in, step } if sign_in == wanted => return Ok(step),
+            Event::SignIn { .. } | Event::Changed | Event::Unknown => {}
+        }
+    }
+}
+
+/// A yes or no on the terminal; anything but a clear yes is a no.
+async fn ask(question: String) -> bool {
+    let answer = tokio::task::spawn_blocking(move || {
+        let out = Output { json: false, quiet: false };
+        out.notice(format!("{question} [y/N]"));
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    match answer.await {
+        Ok(Ok(line)) => matches!(line.trim().to_lowercase().as_str(), "y" | "yes"),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+/// `$BROWSER` split into argv by us (no shell), else the system's own way. The URL was parsed by the
+/// agent and is http(s) only.
+fn open_browser(url: &str) -> Result<(), String> {
+    match std::env::var("BROWSER") {
+        Ok(command) if !command.trim().is_empty() => {
+            let mut words = command.split_whitespace();
+            let program = words.next().unwrap_or_default();
+            let mut spawned = Command::new(program);
+            spawned.args(words).arg(url).stdin(std::process::Stdio::null());
+            spawned.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            spawned.spawn().map(|_| ()).map_err(|e| format!("{program}: {e}"))
+        }
+        Ok(_) | Err(_) => open::that_detached(url).map_err(|e| e.to_string()),
+    }
+}
+
+fn lines_of_stdin() -> mpsc::Receiver<String> {
+    let (tx, rx) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if !line.trim().is_empty() && tx.blocking_send(line.trim().to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    rx
+}
+
+/// The next pasted line; never, while nothing can be pasted.
+async fn line(pasted: &mut Option<mpsc::Receiver<String>>) -> Option<String> {
+    match pasted {
+        Some(lines) => match lines.recv().await {
+            Some(line) => Some(line),
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}

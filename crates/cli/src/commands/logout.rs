@@ -1,0 +1,39 @@
+//! `hallpass logout`.
+
+use ipc::{Error, Request, Response, SignedOutView};
+
+use super::unexpected;
+use crate::args::Logout;
+use crate::link::Link;
+use crate::output::Output;
+
+pub(crate) async fn run(options: Logout, quiet: bool) -> Result<(), Error> {
+    let out = Output { json: options.json.json, quiet };
+    let request = Request::SignOut {
+        server: options.server,
+        account: options.account,
+        all: options.all,
+        keep_upstream: options.no_revoke,
+    };
+    match Link::open().await?.ask(request).await? {
+        Response::SignedOut(view) if out.json => out.object("signed-out", &view),
+        Response::SignedOut(view) => {
+            report(out, &view);
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Who was signed out, and what the issuer knows of it.
+pub(crate) fn report(out: Output, view: &SignedOutView) {
+    for (server, label) in &view.signed_out {
+        out.line(format!("{label} is signed out of {server}"));
+    }
+    if view.pending > 0 {
+        out.notice("the issuer could not be told yet; it is tried again while the agent runs");
+    }
+    if view.not_revocable > 0 {
+        out.notice("the issuer offers no revocation: the access token ends by itself");
+    }
+}

@@ -1,0 +1,321 @@
+//! `hallpass servers add|list|show|test|rename|pause|resume|remove`.
+
+use std::io::Read;
+
+use ipc::{DiscoveryView, Error, ErrorCode, PastedServerView, Request, Response, ServerState, ServerView};
+use model::{AuthKind, Origin, RegistrationChoice, RegistrationKind};
+
+use super::paste::{self, Which};
+use super::unexpected;
+use crate::args::{Servers, ServersAdd, TokenEndpointAuth};
+use crate::link::Link;
+use crate::output::{Output, can_ask, relative};
+
+pub(crate) async fn run(verb: Servers, quiet: bool) -> Result<(), Error> {
+    match verb {
+        Servers::Add(options) => add(options, quiet).await,
+        Servers::List(json) => list(Output { json: json.json, quiet }).await,
+        Servers::Show { server, json } => {
+            let out = Output { json: json.json, quiet };
+            match Link::open().await?.ask(Request::ShowServer { server }).await? {
+                Response::Server(view) if out.json => out.object("server", &view),
+                Response::Server(view) => {
+                    show(out, &view);
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+        Servers::Test { server, json } => {
+            let out = Output { json: json.json, quiet };
+            match Link::open().await?.ask(Request::TestServer { server }).await? {
+                Response::Discovery(view) if out.json => out.object("discovery", &view),
+                Response::Discovery(view) => {
+                    discovery(out, &view);
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+        Servers::Rename { server, label, json } => {
+            let request = Request::RenameServer { server, label };
+            changed(Output { json: json.json, quiet }, request, |s| {
+                format!("{} is called {} now", s.id, s.label)
+            })
+            .await
+        }
+        Servers::Pause { server, json } => {
+            let request = Request::PauseServer { server, paused: true };
+            let words = |s: &ServerView| {
+                format!("{0} is paused for everybody; open it again with: hallpass servers resume {0}", s.id)
+            };
+            changed(Output { json: json.json, quiet }, request, words).await
+        }
+        Servers::Resume { server, json } => {
+            let request = Request::PauseServer { server, paused: false };
+            changed(Output { json: json.json, quiet }, request, |s| format!("{} is open again", s.id)).await
+        }
+        Servers::Remove { server, json } => {
+            let out = Output { json: json.json, quiet };
+            match Link::open().await?.ask(Request::RemoveServer { server: server.clone() }).await? {
+                Response::SignedOut(view) if out.json => out.object("removed", &view),
+                Response::SignedOut(view) => {
+                    super::logout::report(out, &view);
+                    out.line(format!("{server} is removed"));
+                    Ok(())
+                }
+                other => Err(unexpected(&other)),
+            }
+        }
+    }
+}
+
+async fn changed(out: Output, request: Request, words: impl Fn(&ServerView) -> String) -> Result<(), Error> {
+    match Link::open().await?.ask(request).await? {
+        Response::Server(view) if out.json => out.object("server", &view),
+        Response::Server(view) => {
+            out.line(words(&view));
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn add(options: ServersAdd, quiet: bool) -> Result<(), Error> {
+    let out = Output { json: options.json.json, quiet };
+    let ca = options.ca.as_deref().map(super::authority_file).transpose()?;
+    let secret = client_secret(&options)?;
+    let which = match (&options.name, options.all) {
+        (Some(name), _) => Which::Named(name.clone()),
+        (None, true) => Which::All,
+        (None, false) => Which::Only,
+    };
+    let mut link = Link::open().await?;
+    let chosen = paste::choose(&mut link, out, &options.text, &which).await?;
+    let several = chosen.len() > 1;
+    let mut added = Vec::new();
+    for one in chosen {
+        let view = add_one(&mut link, &options, one, ca.clone(), secret.clone()).await?;
+        if !out.json {
+            tell_added(out, &view);
+        }
+        added.push(view);
+    }
+    match &added[..] {
+        [view] if out.json && !several => out.object("server", view),
+        _ if out.json => out.object("servers", &serde_json::json!({ "servers": added })),
+        _ => Ok(()),
+    }
+}
+
+async fn add_one(
+    link: &mut Link,
+    options: &ServersAdd,
+    one: PastedServerView,
+    ca: Option<String>,
+    secret: Option<String>,
+) -> Result<ServerView, Error> {
+    let registration = RegistrationChoice {
+        client_id: options.client_id.clone(),
+        token_endpoint_auth: options.token_endpoint_auth.map(|auth| match auth {
+            TokenEndpointAuth::None => model::TokenEndpointAuth::None,
+            TokenEndpointAuth::Basic => model::TokenEndpointAuth::ClientSecretBasic,
+            TokenEndpointAuth::Post => model::TokenEndpointAuth::ClientSecretPost,
+        }),
+        has_secret: secret.is_some(),
+        metadata_url: options.client_metadata_url.clone(),
+    };
+    let mut headers = one.headers;
+    headers.extend(options.headers.iter().cloned());
+    let request = Request::AddServer {
+        url: one.url.unwrap_or_default(),
+        id: options.id.clone(),
+        label: options.label.clone().or(Some(one.label)),
+        headers,
+        registration,
+        private_network: options.private_network,
+        ca,
+        imported_from: None,
+    };
+    let view = match link.ask(request).await? {
+        Response::Server(view) => *view,
+        other => return Err(unexpected(&other)),
+    };
+    if let Some(secret) = secret {
+        link.ask(Request::GiveClientSecret { server: view.id.clone(), secret }).await?;
+    }
+    Ok(view)
+}
+
+fn tell_added(out: Output, view: &ServerView) {
+    out.line(format!("added {} ({})", view.id, view.endpoint));
+    if view.development {
+        out.line("  plain http on this machine: for development only");
+    }
+    match view.auth {
+        AuthKind::Oauth => out.line(format!("  next: hallpass login {}", view.id)),
+        AuthKind::None => {
+            out.line("  it answers without a sign-in, so nothing will ever be sent to prove who calls");
+            out.line("  next: hallpass apps connect cursor");
+        }
+    }
+}
+
+/// The secret is asked for or read, never given in argv, where every program of this machine can read it.
+fn client_secret(options: &ServersAdd) -> Result<Option<String>, Error> {
+    let secret = if options.client_secret_stdin {
+        let mut text = String::new();
+        std::io::stdin().lock().take(64 * 1024).read_to_string(&mut text).map_err(|e| {
+            Error::new(ErrorCode::Usage, format!("the client secret cannot be read from stdin: {e}"))
+        })?;
+        text.trim_end_matches(['\r', '\n']).to_owned()
+    } else if options.client_secret {
+        if !can_ask() {
+            return Err(Error::new(ErrorCode::Usage, "there is no terminal to ask for the client secret on")
+                .hint("give it on standard input with --client-secret-stdin"));
+        }
+        dialoguer::Password::new().with_prompt("Client secret").interact().map_err(|e| {
+            Error::new(ErrorCode::Cancelled, format!("the client secret was not entered: {e}"))
+        })?
+    } else {
+        return Ok(None);
+    };
+    if secret.is_empty() {
+        return Err(Error::new(ErrorCode::Usage, "the client secret is empty")
+            .hint("leave --client-secret out if the client has none"));
+    }
+    Ok(Some(secret))
+}
+
+async fn list(out: Output) -> Result<(), Error> {
+    match Link::open().await?.ask(Request::ListServers).await? {
+        Response::Servers { servers } if out.json => {
+            out.object("servers", &serde_json::json!({ "servers": servers }))
+        }
+        Response::Servers { servers } if servers.is_empty() => {
+            out.line("no servers yet");
+            out.talk("  next: hallpass servers add https://mcp.example.com/mcp");
+            Ok(())
+        }
+        Response::Servers { servers } => {
+            out.table(&table(&servers));
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Heading and one row a server.
+pub(crate) fn table(servers: &[ServerView]) -> Vec<Vec<String>> {
+    let heading = ["SERVER", "STATE", "ACTS AS", "ACCOUNTS", "URL"].map(str::to_owned).to_vec();
+    let row = |server: &ServerView| {
+        let selected = server.grants.iter().find(|g| g.selected);
+        vec![
+            server.id.to_string(),
+            state(server.state).to_owned(),
+            selected.map_or_else(|| "-".to_owned(), |g| g.account.label.clone()),
+            server.grants.len().to_string(),
+            server.endpoint.to_string(),
+        ]
+    };
+    std::iter::once(heading).chain(servers.iter().map(row)).collect()
+}
+
+/// The word for a Server's state.
+pub(crate) fn state(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Connected => "connected",
+        ServerState::NeedsSignIn => "needs sign-in",
+        ServerState::SignedOut => "signed out",
+        ServerState::NobodyChosen => "nobody chosen",
+        ServerState::Open => "no sign-in",
+        ServerState::Renewing => "renewing",
+        ServerState::Unreachable => "unreachable",
+        ServerState::Paused => "paused",
+        ServerState::Blocked => "blocked",
+    }
+}
+
+fn show(out: Output, server: &ServerView) {
+    out.line(format!("{}  {}", server.id, server.label));
+    out.line(format!("  url        {}", server.endpoint));
+    out.line(format!("  state      {}", state(server.state)));
+    out.line(format!(
+        "  added      {}",
+        match &server.origin {
+            Origin::HandMade => "by hand".to_owned(),
+            Origin::Imported { app } => format!("from the configuration of {app}"),
+            Origin::Preset { preset, name } => format!("by the list {preset}, as {name}"),
+        }
+    ));
+    closed(out, server);
+    for listed in &server.lists {
+        let gone = if listed.gone { "no longer in " } else { "" };
+        out.line(format!("  list       {gone}{} ({})", listed.title, listed.preset));
+    }
+    if server.private_ca {
+        out.line("  authority  a private one is trusted for it and its issuer (--ca)");
+    }
+    for (name, value) in &server.headers {
+        out.line(format!("  header     {name}: {value}"));
+    }
+    if let Some(client_id) = &server.registration.client_id {
+        out.line(format!("  client id  {client_id} (registered beforehand)"));
+    }
+    if server.development {
+        out.line("  plain http on this machine: for development only");
+    }
+    for grant in &server.grants {
+        out.line(format!("  {}", super::accounts::grant_line(grant)));
+    }
+    for (app, account) in &server.bound_apps {
+        let label = server
+            .grants
+            .iter()
+            .find(|g| g.account.id == *account)
+            .map_or(account.as_str(), |g| g.account.label.as_str());
+        out.line(format!("  {app} always acts as {label}"));
+    }
+    if let Some(grant) = server.grants.iter().find(|g| g.selected && g.renewed_at.is_some())
+        && let Some(at) = grant.renewed_at
+    {
+        out.line(format!("  renewed    {}", relative(at)));
+    }
+}
+
+/// Who closed a Server, and why.
+pub(crate) fn closed(out: Output, server: &ServerView) {
+    if let Some(closed) = &server.closed {
+        out.line(format!("  closed by the list {}: {}", closed.by, closed.reason));
+    }
+}
+
+fn discovery(out: Output, view: &DiscoveryView) {
+    for step in &view.steps {
+        out.line(format!("  {step}"));
+    }
+    match view.auth {
+        AuthKind::None => out.line("answers without a sign-in"),
+        AuthKind::Oauth => {
+            out.line(format!("issuer     {}", view.issuer.as_deref().unwrap_or("-")));
+            out.line(format!("resource   {}", view.resource.as_deref().unwrap_or("-")));
+            let scopes = if view.scopes.is_empty() { "none named".to_owned() } else { view.scopes.join(" ") };
+            out.line(format!("scopes     {scopes}"));
+            out.line(format!(
+                "client     {}",
+                match view.registration {
+                    Some(RegistrationKind::PreRegistered) => "registered beforehand",
+                    Some(RegistrationKind::MetadataDocument) => "client id metadata document",
+                    Some(RegistrationKind::Dynamic) => "registers itself",
+                    None => "your administrator must register one",
+                }
+            ));
+            let identity =
+                if view.proves_identity { "proven by the issuer" } else { "cannot be proven here" };
+            out.line(format!("identity   {identity}"));
+        }
+    }
+    for warning in &view.warnings {
+        out.notice(format!("warning: {warning}"));
+    }
+}

@@ -1,0 +1,491 @@
+//! Requests of a person, and what the agent answers.
+
+use std::collections::BTreeMap;
+
+use model::{ClientAppId, PlanView, RegistrationChoice, ServerId};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::view::{
+    AccountView, AppView, CheckView, DiscoveryView, FoundServerView, PastedView, PresetPlanView, PresetView,
+    ProfileUsedView, ProfileView, ServerView, SettingsView, SignedOutView, StatusView, SwitchView,
+};
+
+/// One request of a caller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+pub struct Call {
+    /// Chosen by the caller; names the reply.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// A sign-in under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(transparent)]
+pub struct SignInId(pub u64);
+
+/// What a caller may ask for. Account names in requests (`account: String`) are an id, a label or an
+/// e-mail; one that fits several Accounts is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    /// Tells what a process without a session needs to know of the person's session.
+    RecordEnvironment {
+        /// `DBUS_SESSION_BUS_ADDRESS`.
+        #[serde(default)]
+        dbus_address: Option<String>,
+        /// Proxy variables, by name in lower case.
+        #[serde(default)]
+        proxies: BTreeMap<String, String>,
+    },
+    /// Everything at a glance. Answer: `Status`.
+    Status,
+    /// Events of every kind follow on this connection from now on. Answer: `Done`.
+    Watch,
+    /// Adds a Server after asking it how it wants people to sign in. Answer: `Server`.
+    AddServer {
+        /// Its URL.
+        url: String,
+        /// The id to use; chosen from the host name otherwise.
+        #[serde(default)]
+        id: Option<ServerId>,
+        /// What to call it; the host name otherwise.
+        #[serde(default)]
+        label: Option<String>,
+        /// Headers without secrets.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// How to get a client registration.
+        #[serde(default)]
+        registration: RegistrationChoice,
+        /// Addresses of private networks are allowed.
+        #[serde(default)]
+        private_network: bool,
+        /// Certificates (PEM) of a private authority to trust for this Server and its issuer, besides those
+        /// of the operating system.
+        #[serde(default)]
+        ca: Option<String>,
+        /// The app whose file held it.
+        #[serde(default)]
+        imported_from: Option<ClientAppId>,
+    },
+    /// Puts the secret of a pre-registered client into the keychain. Put-only. Answer: `Done`.
+    GiveClientSecret {
+        /// The Server whose registration it belongs to.
+        server: ServerId,
+        /// The secret.
+        secret: String,
+    },
+    /// Answer: `Servers`.
+    ListServers,
+    /// Answer: `Server`.
+    ShowServer {
+        /// Which.
+        server: ServerId,
+    },
+    /// Asks the Server and its issuer anew, without changing anything. Answer: `Discovery`.
+    TestServer {
+        /// Which.
+        server: ServerId,
+    },
+    /// Answer: `Server`.
+    RenameServer {
+        /// Which.
+        server: ServerId,
+        /// What to call it.
+        label: String,
+    },
+    /// Closes a Server for everybody, or opens it again. Tokens stay. Answer: `Server`.
+    PauseServer {
+        /// Which.
+        server: ServerId,
+        /// Closed or open.
+        paused: bool,
+    },
+    /// Works out what a pasted URL, link, command or snippet means. Put-only, since the text may hold a
+    /// secret: the answer never does, and nothing is kept. Answer: `Pasted`.
+    ReadPaste {
+        /// As it was pasted.
+        text: String,
+    },
+    /// Looks through the apps' files for servers that could be added. Changes nothing. Answer: `Found`.
+    FindServers {
+        /// Location variables of the caller; the window leaves them empty and its shell fills them in.
+        location: BTreeMap<String, String>,
+    },
+    /// Signs everybody out of it and forgets it. Answer: `SignedOut`.
+    RemoveServer {
+        /// Which.
+        server: ServerId,
+    },
+    /// Starts a sign-in. Answer: `SignIn`; `SignIn` events follow on this connection. The end of the
+    /// connection cancels it.
+    BeginSignIn {
+        /// Where.
+        server: ServerId,
+        /// Sign this known Account in again; anybody otherwise.
+        #[serde(default)]
+        account: Option<String>,
+        /// Only this subject or verified e-mail is accepted.
+        #[serde(default)]
+        expect: Option<String>,
+        /// What to call a new Account.
+        #[serde(default)]
+        label: Option<String>,
+        /// Select the Account for this Server afterwards, even if another one is selected.
+        #[serde(default)]
+        select: bool,
+        /// How a new Account is confirmed.
+        approval: Approval,
+        /// An unverified Account signed in again is the same person: the person says so beforehand.
+        #[serde(default)]
+        same_person: bool,
+        /// `login_hint` for the issuer (OpenID Connect Core section 3.1.2.1).
+        #[serde(default)]
+        login_hint: Option<String>,
+        /// How long to wait for the browser, in seconds.
+        timeout: u64,
+    },
+    /// Answers `SignInStep::Confirm` or `SignInStep::SamePerson`. Answer: `Done`.
+    ConfirmSignIn {
+        /// Which sign-in.
+        sign_in: SignInId,
+        /// Whether this is the person.
+        yes: bool,
+    },
+    /// Gives the final address of the browser, where the callback could not arrive. Put-only.
+    /// Answer: `Done`.
+    PasteCallback {
+        /// Which sign-in.
+        sign_in: SignInId,
+        /// The whole URL.
+        url: String,
+    },
+    /// Gives a sign-in up. Answer: `Done`.
+    CancelSignIn {
+        /// Which sign-in.
+        sign_in: SignInId,
+    },
+    /// Revokes and forgets tokens. Answer: `SignedOut`.
+    SignOut {
+        /// Where.
+        server: ServerId,
+        /// Whom; the only one, if there is only one.
+        #[serde(default)]
+        account: Option<String>,
+        /// Everybody.
+        #[serde(default)]
+        all: bool,
+        /// Do not tell the issuer.
+        #[serde(default)]
+        keep_upstream: bool,
+    },
+    /// Answer: `Accounts`.
+    ListAccounts,
+    /// Answer: `Done`.
+    RenameAccount {
+        /// Whom.
+        account: String,
+        /// What to call it.
+        label: String,
+    },
+    /// Signs the Account out everywhere and forgets it. Answer: `SignedOut`.
+    RemoveAccount {
+        /// Whom.
+        account: String,
+    },
+    /// Who acts at a Server. Answered when every bridge concerned has acknowledged or was cut off.
+    /// Answer: `Switched`.
+    UseAccount {
+        /// Where.
+        server: ServerId,
+        /// Whom; of two Accounts the other one, if left out.
+        #[serde(default)]
+        account: Option<String>,
+        /// For this ClientApp only.
+        #[serde(default)]
+        app: Option<ClientAppId>,
+        /// Let this ClientApp follow the Selection again.
+        #[serde(default)]
+        follow_selection: bool,
+    },
+    /// Answer: `Profiles`.
+    ListProfiles,
+    /// Saves the Selection as it is now under a name. Answer: `Profiles`.
+    CreateProfile {
+        /// What to call it: 1 to 60 characters, no control characters.
+        name: String,
+        /// Replace one of that name.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Replaces the Selection by a Profile's, whole and in one write. Answered when every bridge concerned
+    /// has acknowledged or was cut off. Answer: `ProfileUsed`.
+    UseProfile {
+        /// Which.
+        name: String,
+    },
+    /// Changes which Account a saved Profile chooses for a Server. Who acts now stays. Answer: `Profiles`.
+    ChangeProfile {
+        /// Which Profile.
+        name: String,
+        /// Where.
+        server: ServerId,
+        /// Whom; nobody, if left out.
+        #[serde(default)]
+        account: Option<String>,
+    },
+    /// Forgets a Profile; the Selection stays as it is. Answer: `Profiles`.
+    DeleteProfile {
+        /// Which.
+        name: String,
+    },
+    /// Fetches a list and works out what following it would change. Nothing is followed yet.
+    /// Answer: `PresetPlan`.
+    PlanPreset {
+        /// An https URL, or the absolute path of a file.
+        source: String,
+        /// The publisher's minisign public key (`RW…`); without it the list is shown as unverified.
+        #[serde(default)]
+        key: Option<String>,
+        /// Certificates (PEM) of a private authority to trust for fetching the list.
+        #[serde(default)]
+        ca: Option<String>,
+    },
+    /// Fetches a followed list anew and works out what would change. Answer: `PresetPlan`.
+    PlanPresetUpdate {
+        /// The list's id.
+        preset: String,
+    },
+    /// Carries out a plan that was shown. Answer: `Presets`.
+    ApplyPreset {
+        /// [`PresetPlanView::digest`].
+        digest: String,
+    },
+    /// Answer: `Presets`.
+    ListPresets,
+    /// Stops following a list. Its Servers stay, as hand-made ones. Answer: `Presets`.
+    RemovePreset {
+        /// The list's id.
+        preset: String,
+    },
+    /// Changes settings. Answer: `Settings`.
+    ChangeSettings {
+        /// As they shall be.
+        settings: SettingsView,
+    },
+    /// Answer: `Apps`.
+    ListApps {
+        /// Location variables of the caller (`APPDATA`, `XDG_CONFIG_HOME`, …).
+        location: BTreeMap<String, String>,
+    },
+    /// Works out how an app's file would change. Answer: `Plan`.
+    PlanConnect {
+        /// Which app.
+        app: ClientAppId,
+        /// Location variables of the caller.
+        location: BTreeMap<String, String>,
+        /// Only these Servers; all that fit otherwise.
+        #[serde(default)]
+        servers: Option<Vec<ServerId>>,
+        /// Pin this Account in the entries.
+        #[serde(default)]
+        account: Option<String>,
+    },
+    /// Works out how our entries would leave an app's file. Answer: `Plan`.
+    PlanRestore {
+        /// Which app.
+        app: ClientAppId,
+        /// Location variables of the caller.
+        location: BTreeMap<String, String>,
+    },
+    /// Carries out a plan that was shown. Answer: `Done`.
+    ApplyPlan {
+        /// [`PlanView::digest`].
+        digest: String,
+    },
+    /// Answer: `Checks`.
+    Doctor,
+    /// Asks the agent to exit. Answer: `Done`, or an error that says what is unsaved.
+    Stop,
+    /// A request of a newer version.
+    #[serde(other)]
+    #[cfg_attr(feature = "ts", ts(skip))]
+    Unknown,
+}
+
+/// How a new Account is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Ask the person: `SignInStep::Confirm`.
+    Ask,
+    /// The person said yes beforehand (`--yes`).
+    Yes,
+    /// Nobody can be asked: only `expect` can confirm.
+    ExpectOnly,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Response {
+    /// It is done.
+    Done,
+    /// Everything at a glance.
+    Status(Box<StatusView>),
+    /// One Server.
+    Server(Box<ServerView>),
+    /// All Servers.
+    Servers {
+        /// By id.
+        servers: Vec<ServerView>,
+    },
+    /// What a Server and its issuer say of themselves.
+    Discovery(Box<DiscoveryView>),
+    /// A sign-in has begun.
+    SignIn {
+        /// Names it in events and requests.
+        sign_in: SignInId,
+    },
+    /// Who was signed out.
+    SignedOut(SignedOutView),
+    /// All Accounts.
+    Accounts {
+        /// By label.
+        accounts: Vec<AccountView>,
+    },
+    /// Who acts now.
+    Switched(Box<SwitchView>),
+    /// The ClientApps.
+    Apps {
+        /// Those we know.
+        apps: Vec<AppView>,
+    },
+    /// A plan.
+    Plan(Box<PlanView>),
+    /// What a pasted text means.
+    Pasted(Box<PastedView>),
+    /// Servers in the apps' files.
+    Found {
+        /// By name.
+        servers: Vec<FoundServerView>,
+    },
+    /// All Profiles.
+    Profiles {
+        /// By name.
+        profiles: Vec<ProfileView>,
+    },
+    /// A Profile is in use.
+    ProfileUsed(Box<ProfileUsedView>),
+    /// What following a list would change.
+    PresetPlan(Box<PresetPlanView>),
+    /// The lists that are followed.
+    Presets {
+        /// By title.
+        presets: Vec<PresetView>,
+    },
+    /// The settings.
+    Settings(SettingsView),
+    /// The doctor's findings.
+    Checks {
+        /// In the order in which they build on each other.
+        checks: Vec<CheckView>,
+    },
+}
+
+/// What the agent says by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A sign-in goes on.
+    SignIn {
+        /// Which.
+        sign_in: SignInId,
+        /// How.
+        step: SignInStep,
+    },
+    /// Something that views show has changed; ask again.
+    Changed,
+    /// An event of a newer version.
+    #[serde(other)]
+    #[cfg_attr(feature = "ts", ts(skip))]
+    Unknown,
+}
+
+/// The steps of a sign-in, as they pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum SignInStep {
+    /// A step of discovery has been taken.
+    Found {
+        /// In words.
+        what: String,
+    },
+    /// The person must open this URL. Opened by the caller, never by the agent.
+    OpenBrowser {
+        /// The authorization request.
+        url: String,
+        /// The loopback port that waits for the callback.
+        port: u16,
+    },
+    /// The browser came back; the code is being exchanged.
+    Exchanging,
+    /// Is this the Account to use? Answered by `ConfirmSignIn` within ten minutes.
+    Confirm {
+        /// Who it is.
+        account: AccountView,
+    },
+    /// Nothing proves who came back: is it still this Account?
+    SamePerson {
+        /// Whom it would renew.
+        account: AccountView,
+    },
+    /// Signed in; the tokens are in the keychain.
+    Done {
+        /// Who.
+        account: AccountView,
+        /// The Account is the one that the Server uses now.
+        selected: bool,
+        /// It renews itself; otherwise the person must sign in again when it ends.
+        renewable: bool,
+        /// A proven Account that is the same person as another one here.
+        #[serde(default)]
+        new_account: bool,
+    },
+    /// Not signed in; nothing was changed.
+    Failed {
+        /// Why, and what to do.
+        error: Error,
+    },
+}
+
+/// A line of the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromAgent {
+    /// Answers the call with this id.
+    Reply {
+        /// The call.
+        id: u64,
+        /// The answer.
+        result: Result<Response, Error>,
+    },
+    /// Says something by itself.
+    Event {
+        /// What.
+        event: Event,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What one Account may do at one Server.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{AccountId, ItemId, ServerId, UnixTime};
+
+/// Account x Server. The tokens lie in the keychain under `record`; here is only what may be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Whose.
+    pub account: AccountId,
+    /// Where.
+    pub server: ServerId,
+    /// The keychain record that holds the TokenSet.
+    pub record: ItemId,
+    /// Whether it can be used.
+    pub state: GrantState,
+    /// The client that it was issued to.
+    pub client_id: String,
+    /// Scopes as granted.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Bumped by every sign-in and sign-out; a refresh that finds another epoch must not save.
+    pub epoch: u64,
+    /// When the person signed in.
+    pub signed_in_at: UnixTime,
+    /// Whether it renews itself.
+    pub renewable: bool,
+    /// When the access token ends, where the issuer said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixTime>,
+    /// When it was last renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<UnixTime>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Whether a Grant can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum GrantState {
+    /// It can.
+    Active,
+    /// The person must sign in again.
+    NeedsSignIn {
+        /// One sentence that says why.
+        reason: String,
+    },
+    /// Signed out; the revocation upstream is still to be retried.
+    Revoked,
+}

@@ -1,0 +1,44 @@
+//! The words of Hallpass as types, and the pure decisions on them.
+//!
+//! Nothing here opens a file, reads a clock or waits: values come in, values go out. The picture is
+//! `State { servers, accounts, grants, selection, bindings }`, and the one question that everything
+//! else serves: [`effective_account`], *who does this connection act as?*
+
+mod account;
+mod authority;
+mod binding;
+mod endpoint;
+mod grant;
+mod id;
+mod loopback;
+mod plan;
+mod preset;
+mod profile;
+mod registration;
+mod secret;
+pub mod secret_rules;
+mod server;
+mod settings;
+mod state;
+mod text;
+mod time;
+mod web_address;
+
+pub use account::{Account, AccountKey, Proof, ProofKind};
+pub use authority::{AuthorityError, PrivateAuthority};
+pub use binding::{Asked, Bindings, Effective, effective_account};
+pub use endpoint::{Endpoint, EndpointError, Reach, covers};
+pub use grant::{Grant, GrantState};
+pub use id::{AccountId, ClientAppId, IdError, ItemId, ServerId, free_name};
+pub use loopback::{LoopbackHost, LoopbackSetting};
+pub use plan::{PickUp, PlanView, PlannedEntry, PlannedKind};
+pub use preset::{Listing, ListingStanding, PresetId, PresetIdError, PresetRecord, Seen};
+pub use profile::{Profile, ProfileNameError, differing_servers, profile_name};
+pub use registration::{ClientRegistration, RegistrationKind, TokenEndpointAuth};
+pub use secret::Secret;
+pub use server::{AuthKind, Era, Origin, RegistrationChoice, Server};
+pub use settings::{Settings, Theme};
+pub use state::{Environment, KeychainRecord, STATE_VERSION, State, StateError};
+pub use text::{is_hidden, visible};
+pub use time::UnixTime;
+pub use web_address::{WebAddress, is_web_address};

@@ -1,0 +1,71 @@
+//! Asks an issuer who an access token belongs to (OpenID Connect Core section 5.3).
+
+use http::HeaderValue;
+use model::{Endpoint, Secret};
+use serde_json::Value;
+
+use crate::http::{Http, HttpError, HttpRequest, TOKEN_TIME};
+use crate::identity::Person;
+use crate::json_field;
+use crate::tenant::Tenant;
+
+/// What the endpoint said.
+#[derive(Debug)]
+pub(crate) enum Userinfo {
+    /// It knows the person.
+    Person(Person),
+    /// It does not tell us: not allowed, or no answer that we read (a signed one, a page).
+    Silent,
+}
+
+/// GETs the endpoint with the token, which belongs to the same issuer. No redirect is followed.
+pub(crate) async fn userinfo(
+    http: &dyn Http,
+    endpoint: &Endpoint,
+    access_token: &Secret<String>,
+) -> Result<Userinfo, UserinfoError> {
+    let mut request = HttpRequest::get_json(endpoint.as_str());
+    request.time_limit = TOKEN_TIME;
+    // Into a header that is marked sensitive.
+    let value = Secret::new(format!("Bearer {}", access_token.expose()));
+    let Ok(mut value) = HeaderValue::from_str(value.expose()) else { return Ok(Userinfo::Silent) };
+    value.set_sensitive(true);
+    request.headers.insert(http::header::AUTHORIZATION, value);
+    let response = http.send(request).await?;
+    match response.status {
+        200..=299 => {}
+        status @ (408 | 425 | 429 | 500..=599) => return Err(UserinfoError::Trouble { status }),
+        _ => return Ok(Userinfo::Silent),
+    }
+    let Some(claims) = response.json_object().filter(|_| response.says_json()) else {
+        return Ok(Userinfo::Silent);
+    };
+    let Some(subject) = json_field::text(&claims, "sub") else { return Ok(Userinfo::Silent) };
+    let text = |name| json_field::text(&claims, name).map(str::to_owned);
+    let verified = match claims.get("email_verified") {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => text == "true",
+        Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => false,
+    };
+    Ok(Userinfo::Person(Person {
+        subject: subject.to_owned(),
+        name: text("name").or_else(|| text("preferred_username")),
+        email: text("email"),
+        email_verified: verified,
+        tenant: Tenant::of_claims(&claims),
+    }))
+}
+
+/// Why nothing can be said now.
+#[derive(Debug, thiserror::Error)]
+pub enum UserinfoError {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Try again later.
+    #[error("the authorization server cannot say who signed in now (status {status})")]
+    Trouble {
+        /// Status code.
+        status: u16,
+    },
+}

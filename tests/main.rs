@@ -1,0 +1,54 @@
+//! End to end: the real executable, real sockets, real HTTP, a real keychain service, one module a journey.
+//!
+//! Every test makes a [`support::World`] of its own: a scratch home with its own D-Bus session and keychain,
+//! an authorization server that knows ana and ben, and a protected MCP server.
+
+mod support;
+
+// A person signs in, or is told in one sentence why not; what is in the keychain, in the state, upstream.
+mod sign_in;
+
+// Bad input of every kind: one sentence, the next step, the exit code, and nothing lost.
+mod bad_input;
+
+// The disk is full: refused in words, nothing lost.
+mod disk_full;
+
+// Who acts changes while apps run: calls in flight, closed servers, silent bridges, a thousand calls.
+mod account_switch;
+
+// Saved choices of who acts everywhere: made, used in one write, forgotten; all in one step.
+mod profiles;
+
+// Servers come in: pasted text of every form, other apps' files.
+mod adding;
+
+// How a server is: paused, renewing, out of reach.
+mod pauses;
+
+// Other people's authorization server, protected server and clients: interleaved calls, switches, refreshes.
+mod peers;
+
+// Tokens renew themselves, once for everybody; whatever goes wrong meanwhile loses no login.
+mod refresh;
+
+// Agent and bridges die at once, at every point of their life that has a name; nothing is lost but what must be.
+mod kills;
+
+// The agent starts, finds its keychain, is found, is refused, ends: one of it, whatever happens around it.
+mod agent_lifecycle;
+
+// Other apps' files: plaintext tokens leave them, our bridge takes their place, and everything goes back.
+mod client_config;
+
+// Administrators make, check, sign and verify lists; the minisign tool reads them.
+mod admin_lists;
+
+// Servers in TLS behind a private authority: trusted where a person said so, and nowhere else.
+mod private_authority;
+
+// Lists of administrators: followed, moved, taken back; hostile ones refused, and the list in force stays.
+mod presets;
+
+// The demo that anybody can run, to its end.
+mod demo;

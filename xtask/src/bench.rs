@@ -1,0 +1,64 @@
+//! `cargo xtask bench`: builds ours in release, installs the peers, measures, writes the table of `docs/performance.md`.
+
+mod peers;
+
+use std::process::Command;
+
+use crate::{command, paths, report, setup};
+
+/// Runs the benchmark with what stands behind the verb.
+pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    setup::for_demo()?;
+    let peers = if options.peers { Some(peers::install()?) } else { None };
+    report::step("building hallpass, the floor and the benchmark (release)", || {
+        command::run(&mut command::cargo(["build", "--release", "--locked", "-p", "hallpass-cli"]))?;
+        command::run(&mut command::cargo(["build", "--release", "--locked", "-p", "hallpass-bench"]))
+    })?;
+    let built = paths::target().join("release");
+    let mut bench = Command::new(built.join("bench"));
+    bench.arg("--hallpass").arg(built.join("hallpass")).arg("--floor").arg(built.join("floor"));
+    if let Some(peers) = peers {
+        bench.arg("--peers").arg(peers);
+    }
+    bench.args(options.rest).arg("--page").arg(paths::workspace().join("docs/performance.md"));
+    command::run(&mut bench)
+}
+
+struct Options<'a> {
+    peers: bool,
+    rest: Vec<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(arguments: &[&'a str]) -> Result<Self, String> {
+        let mut options = Self { peers: true, rest: Vec::new() };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--no-peers" => options.peers = false,
+                "--long" => options.rest.push(word),
+                "--only" | "--rounds" => {
+                    let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+                    options.rest.extend([*word, value]);
+                }
+                other => return Err(format!("cargo xtask bench does not understand \"{other}\"")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_passed_on_and_unknown_ones_refused() {
+        let options = Options::parse(&["--only", "start", "--no-peers", "--rounds", "5"]).unwrap();
+        assert!(!options.peers);
+        assert_eq!(options.rest, ["--only", "start", "--rounds", "5"]);
+        assert!(Options::parse(&["--only"]).is_err());
+        assert!(Options::parse(&["--fast"]).is_err());
+    }
+}
