@@ -261,9 +261,28 @@ export const flows = {
       await by.write(page.getByLabel(/^Name, such as/), "Travel");
       await by.press(button(page, "Save"));
       await see(page, "Profile Travel is saved.");
-      await by.choose(id(page, "profile"), item(page, "Delete Home…"));
+      await by.choose(id(page, "profile"), item(page, "Change Home…"));
+      await by.press(id(page, "profile-delete"));
       await by.press(id(page, "confirm"));
       await see(page, "Profile Home is deleted.");
+    },
+  },
+  "change whom a profile chooses": {
+    at: "scene=servers&pace=0",
+    async play(page, by) {
+      await by.choose(id(page, "profile"), item(page, "Change Work…"));
+      await see(page, "Change the profile Work");
+      await by.pick(id(page, "profile-at-github"), "ana@home.example");
+      await by.pick(id(page, "profile-at-tickets"), "nobody");
+      await by.press(id(page, "profile-save"));
+      await see(page, "Profile Work is changed.");
+      // Who acts now stays; the profile is not the choice in force any more.
+      await page.getByTestId("accounts-github").getByText("ana-work").waitFor();
+      expect((await calls(page, "change_profile")) === 2, "each change is one request");
+      expect((await calls(page, "use_account")) === 0, "somebody was switched");
+      await by.choose(id(page, "profile"), radio(page, "Work"));
+      await see(page, "Profile Work is in use: 2 servers switched.");
+      await page.getByTestId("accounts-github").getByText("ana@home.example").waitFor();
     },
   },
   "a closed server says why": {

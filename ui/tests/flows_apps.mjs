@@ -39,7 +39,7 @@ export const flowsOfApps = {
       await see(page, "2 secrets in plain text");
       await by.press(id(page, "connect-codex"));
       await see(page, /2 secrets leave this file/);
-      await page.getByText('"command": "~/.local/share/hallpass/bin/hallpass"').first().waitFor();
+      await page.getByText('command = "/home/ana/.hallpass/bin/hallpass"').first().waitFor();
       await by.press(id(page, "apply"));
       await see(page, "Codex is connected.");
       await by.press(id(page, "restore-codex"));

@@ -31,6 +31,10 @@ export function keyboard(page) {
       await key("Control+A");
       await page.keyboard.insertText(text);
     },
+    async pick(list, label) {
+      await walk(list);
+      await page.keyboard.type(label);
+    },
     async choose(menu, item) {
       await walk(menu);
       await key("Enter");

@@ -11,6 +11,8 @@ export function mouse(page) {
       await page.keyboard.press("Control+A");
       await page.keyboard.insertText(text);
     },
+    /** Chromium draws a list of choices outside the page, where nothing of a test reaches. */
+    pick: (list, label) => list.selectOption({ label }),
     /** Opens a menu and takes an item of it. */
     async choose(menu, item) {
       await menu.click();

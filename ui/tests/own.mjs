@@ -132,6 +132,38 @@ export const world = {
     await id(page, "retry").waitFor();
     await end();
   },
+  "a sign-in ends with its agent": async (stage) => {
+    const { page, end } = await stage.page("scene=servers&pace=0&browser=never");
+    await id(page, "sign-in-linear").click();
+    await see(page, "Waiting for your browser");
+    await fake(page, "kill");
+    await page.getByText("The agent has stopped. What you see may be out of date.").waitFor({ state: "attached" });
+    await fake(page, "revive");
+    await see(page, "Not signed in");
+    await see(page, "The agent ended while this sign-in was under way; nothing was changed.");
+    await id(page, "retry").click();
+    await see(page, "Waiting for your browser");
+    await end();
+  },
+  "a paste that is far too long stops at the box": async (stage) => {
+    const { page, end } = await stage.page("scene=servers&pace=0");
+    await id(page, "server-github").waitFor();
+    const taken = await page.evaluate(() => {
+      const box = document.querySelector("[data-box]");
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", "secret ".repeat(1_300_000));
+      return box.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+    });
+    expect(!taken, "9 MB reach the box");
+    await see(page, /^That is 8\.7 MB of text/);
+    expect((await id(page, "paste-box").inputValue()) === "", "9 MB are in the box");
+    expect((await page.evaluate(() => globalThis.hallpass_fake.calls["read_paste"])) === undefined, "9 MB went to the agent");
+    await page.keyboard.press("/");
+    await page.keyboard.insertText("https://metrics.acme.example/mcp");
+    await page.keyboard.press("Enter");
+    await see(page, "Read as a URL.");
+    await end();
+  },
   "500 servers with 20 accounts each stay quick": async (stage) => {
     const { page, end } = await stage.page("scene=many&pace=0");
     await see(page, "60 of 500 servers");

@@ -56,14 +56,14 @@ function paeth(left, up, corner) {
   return a <= b && a <= c ? left : b <= c ? up : corner;
 }
 
-/** The 256 most frequent colours; every other one becomes its nearest. */
+/** At most 256 colours; every other one becomes its nearest. */
 function quantize(pixels, channels) {
   const counts = new Map();
   for (let at = 0; at < pixels.length; at += channels) {
     const colour = (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  const kept = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, 256).map(([colour]) => colour);
+  const kept = choose(counts);
   const nearest = new Map(kept.map((colour, at) => [colour, at]));
   const indices = Buffer.alloc(pixels.length / channels);
   for (let at = 0; at < indices.length; at += 1) {
@@ -73,7 +73,7 @@ function quantize(pixels, channels) {
     if (index === undefined) {
       let best = Infinity;
       for (const [k, other] of kept.entries()) {
-        const far = (r - (other >> 16)) ** 2 + (g - ((other >> 8) & 255)) ** 2 + (b - (other & 255)) ** 2;
+        const far = distance(colour, other);
         if (far < best) [best, index] = [far, k];
       }
       nearest.set(colour, index);
@@ -81,6 +81,24 @@ function quantize(pixels, channels) {
     indices[at] = index;
   }
   return { palette: Buffer.from(kept.flatMap((colour) => [colour >> 16, (colour >> 8) & 255, colour & 255])), indices };
+}
+
+/** The most frequent colours, and then those that are like none of them: a small mark keeps its colour. */
+function choose(counts) {
+  const frequent = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+  const kept = frequent.slice(0, 128).map(([colour]) => colour);
+  for (const limit of [24, 12, 0]) {
+    for (const [colour] of frequent) {
+      if (kept.length === 256) return kept;
+      if (kept.every((other) => distance(colour, other) > limit ** 2)) kept.push(colour);
+    }
+  }
+  return kept;
+}
+
+/** Squared, in steps of a channel. */
+function distance(one, other) {
+  return ((one >> 16) - (other >> 16)) ** 2 + (((one >> 8) & 255) - ((other >> 8) & 255)) ** 2 + ((one & 255) - (other & 255)) ** 2;
 }
 
 function chunk(kind, body) {

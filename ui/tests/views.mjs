@@ -27,6 +27,8 @@ export const views = [
   { name: "servers-switched", scene: "servers", words: "GitHub now acts as ana@home.example.", go: then(click("accounts-github"), (page) => page.getByRole("menuitemradio", { name: /ana@home/ }).click()) },
   { name: "profile-menu", scene: "servers", words: "Save this choice as a profile…", go: click("profile") },
   { name: "profile-new", scene: "servers", words: "It remembers which account each server uses now.", go: then(click("profile"), (page) => page.getByRole("menuitem", { name: /Save this/ }).click()) },
+  { name: "profile-change", scene: "servers", words: "Change the profile Work", go: then(click("profile"), (page) => page.getByRole("menuitem", { name: "Change Work…" }).click()) },
+  { name: "add-too-long", scene: "servers", words: /^That is 2\.0 MB of text/, go: add("x".repeat(2 * 1024 * 1024)) },
   { name: "agent-looking", scene: "slow", words: "Looking for the agent…" },
   { name: "agent-stopped", dark: true, scene: "stopped", words: "Start the agent" },
   { name: "agent-starting", scene: "starting", words: "Starting the agent…" },

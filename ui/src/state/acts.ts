@@ -90,6 +90,11 @@ export function saveProfile(model: Model): void {
   };
 }
 
+/** Opens the sheet in which a profile is changed or deleted. */
+export function changeProfile(model: Model, name: string): void {
+  model.sheet = { kind: "profile", name };
+}
+
 export function deleteProfile(model: Model, name: string): void {
   model.sheet = {
     kind: "confirm", title: en.profile.deleteTitle(plain(name, 60)), text: en.profile.deleteText, yes: en.profile.deleteYes,
@@ -155,9 +160,12 @@ export function remove(model: Model, server: ServerView): void {
 
 /** Asks, then forgets an Account everywhere. */
 export function removeAccount(model: Model, account: AccountView): void {
-  const servers = account.servers.map((id) => plain(model.server(id)?.label ?? id, 40));
+  const signedIn = (model.status?.servers ?? []).filter((one) => one.grants.some((grant) => grant.account.id === account.id));
+  const servers = signedIn.map((one) => nameOf(one, 40));
+  const rest = servers.length - MOST_NAMED;
+  const named = [...servers.slice(0, MOST_NAMED), ...(rest > 0 ? [en.servers.andMore(rest)] : [])];
   model.sheet = {
-    kind: "confirm", title: en.ask.removeAccountTitle(who(account)), text: en.ask.removeAccountText(en.list(servers.slice(0, 12))), yes: en.ask.removeYes,
+    kind: "confirm", title: en.ask.removeAccountTitle(who(account)), text: en.ask.removeAccountText(en.list(named)), yes: en.ask.removeYes,
     run: async () => tellGone(model, await model.ask("remove_account", { account: account.id })),
   };
 }
@@ -168,3 +176,6 @@ function tellGone(model: Model, gone: { signed_out: unknown[]; pending: number; 
   if (gone.not_revocable > 0) words.push(en.said.notRevocable(gone.not_revocable));
   model.toasts.say(words.join(" "));
 }
+
+/** Servers that a question names. */
+const MOST_NAMED = 12;

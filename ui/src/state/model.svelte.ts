@@ -154,13 +154,19 @@ export class Model {
   }
 
   async #ask(): Promise<void> {
-    const first = this.status === null;
+    const before = this.status?.agent;
+    const underWay = this.signIns.underWay;
     try {
       const status = await call(this.host, "status");
+      const { agent } = status;
       this.status = status;
       this.problem = null;
+      if (before !== undefined && (before.pid !== agent.pid || before.started_at !== agent.started_at)) {
+        // Another agent knows nothing of what the one before was at, except what it says itself.
+        this.signIns.lose([...underWay].filter((id) => status.sign_ins.every((one) => one.sign_in !== id)));
+      }
       const found = this.signIns.take(status.sign_ins);
-      if (first) {
+      if (before === undefined) {
         // For the names of apps; a failure shows on the page of apps.
         this.lookAtApps().catch(() => undefined);
         this.#arrive(found[0]?.id ?? null);

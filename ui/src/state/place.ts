@@ -20,4 +20,5 @@ export type Sheet =
   | { kind: "preset"; plan: PresetPlanView }
   | { kind: "confirm"; title: string; text: string; yes: string; run(): Promise<void> }
   | { kind: "ask"; title: string; label: string; value: string; hint?: string; yes: string; note?(value: string): string | null; run(value: string): Promise<void> }
+  | { kind: "profile"; name: string }
   | { kind: "keys" };

@@ -1,5 +1,6 @@
 // Sign-ins under way, as this window knows them: from events as they come, from the status after the window was reopened.
 import { call, type Host } from "../ipc/call";
+import { en } from "../text/en";
 import type { AccountId, ServerId, SignInId, SignInStep, SignInView } from "../ipc/generated/wire";
 
 /** One sign-in, from its begin to its end and a little longer: the sheet still shows how it ended. */
@@ -60,6 +61,18 @@ export class SignIns {
       }
     }
     return found;
+  }
+
+  /** Those under way, before the agent is asked for what it knows. */
+  get underWay(): ReadonlySet<SignInId> {
+    return new Set(this.running.map((one) => one.id));
+  }
+
+  /** Their agent is gone, and with it they are: nobody waits for the browser any more. */
+  lose(ids: Iterable<SignInId>): void {
+    for (const id of ids) {
+      this.step(id, { step: "failed", error: { code: "agent_unavailable", message: en.sheet.agentGone, hint: en.sheet.agentGoneHint } });
+    }
   }
 
   async confirm(id: SignInId, yes: boolean): Promise<void> {

@@ -46,3 +46,15 @@ test("nothing follows the end", async () => {
   expect(one === undefined ? null : ended(one)).toEqual(failed);
   expect(signIns.running).toEqual([]);
 });
+
+test("what an agent was at is over when another one answers, and only that", async () => {
+  const signIns = new SignIns(host());
+  await signIns.begin("linear", null, false);
+  const before = signIns.underWay;
+  signIns.take([{ sign_in: 9, server: "github", account: null, began_at: 1, ends_at: 601, steps: [] }]);
+  signIns.lose(before);
+  expect(signIns.running.map((one) => one.id)).toEqual([9]);
+  const lost = signIns.all.get(7);
+  const end = lost === undefined ? null : ended(lost);
+  expect(end?.step === "failed" ? end.error.code : end).toBe("agent_unavailable");
+});

@@ -51,7 +51,7 @@ export function plan(world: World, id: string, kind: "connect" | "restore", only
     path: file.path,
     digest: `${kind}-${id}-${String(plans++)}`,
     entries,
-    diff: diff(file, file.entries, after),
+    diff: diff(id, file, file.entries, after),
     secrets_moved: moved,
     secrets_restored: restored,
     notes: [],
@@ -82,7 +82,7 @@ function connect(world: World, file: LocationView, only: string[] | null) {
       originals.set(`${file.path} ${old.name}`, old);
       after[at] = ours;
       moved += old.secrets.length;
-      const reason = old.secrets.length > 0 ? `its ${old.secrets.join(" and ")} moves to the keychain, for undo only` : "it calls the same server";
+      const reason = old.secrets.length > 0 ? `its ${old.secrets.join(" and ")} ${old.secrets.length > 1 ? "move" : "moves"} to the keychain, for undo only` : "it calls the same server";
       entries.push({ name: old.name, kind: "replace", reason, server: server.id });
     }
   }
@@ -111,8 +111,10 @@ function restore(file: LocationView) {
   return { entries, after, moved: 0, restored };
 }
 
-function diff(file: LocationView, before: EntryView[], after: EntryView[]): string {
-  const lines = [`--- ${file.path}`, `+++ ${file.path}`, "@@", " {", '   "mcpServers": {'];
+function diff(app: string, file: LocationView, before: EntryView[], after: EntryView[]): string {
+  const form = file.path.endsWith(".toml") ? TOML : JSONC;
+  const lines = [`--- ${file.path}`, `+++ ${file.path}`, "@@", ...form.head];
+  const body = (of: EntryView, mark: string) => form.entry(of, app).map((line) => `${mark}${line}`);
   for (const one of before) {
     const next = after.find((two) => two.name === one.name);
     lines.push(...(next === one ? body(one, " ") : [...body(one, "-"), ...(next === undefined ? [] : body(next, "+"))]));
@@ -120,15 +122,44 @@ function diff(file: LocationView, before: EntryView[], after: EntryView[]): stri
   for (const one of after.filter((two) => before.every((old) => old.name !== two.name))) {
     lines.push(...body(one, "+"));
   }
-  return [...lines, "   }", " }", ""].join("\n");
+  return [...lines, ...form.foot, ""].join("\n");
 }
 
-function body(of: EntryView, mark: string): string[] {
-  const inner =
-    of.kind === "ours"
-      ? [`"command": "~/.local/share/hallpass/bin/hallpass",`, `"args": ["bridge", "--app", "cursor", "--server", "${of.server ?? ""}"]`]
-      : of.kind === "local"
-        ? ['"command": "[…]"']
-        : [`"url": "https://${of.host ?? "[…]"}/mcp",`, ...(of.secrets.length > 0 ? ['"headers": { "Authorization": "[…]" }'] : [])];
-  return [`${mark}    "${of.name}": {`, ...inner.map((line) => `${mark}      ${line}`), `${mark}    },`];
+const PROGRAM = "/home/ana/.hallpass/bin/hallpass";
+const args = (of: EntryView, app: string) => `["bridge", "--app", "${app}", "--server", "${of.server ?? ""}"]`;
+const url = (of: EntryView) => `https://${of.host ?? "[…]"}/mcp`;
+
+/** How entries look in a file. */
+interface Form {
+  head: string[];
+  foot: string[];
+  entry(of: EntryView, app: string): string[];
 }
+
+const JSONC: Form = {
+  head: [" {", '   "mcpServers": {'],
+  foot: ["   }", " }"],
+  entry(of, app) {
+    const inner =
+      of.kind === "ours"
+        ? [`"command": "${PROGRAM}",`, `"args": ${args(of, app)}`]
+        : of.kind === "local"
+          ? ['"command": "[…]"']
+          : [`"url": "${url(of)}",`, ...(of.secrets.length > 0 ? ['"headers": { "Authorization": "[…]" }'] : [])];
+    return [`    "${of.name}": {`, ...inner.map((line) => `      ${line}`), "    },"];
+  },
+};
+
+const TOML: Form = {
+  head: [],
+  foot: [],
+  entry(of, app) {
+    const inner =
+      of.kind === "ours"
+        ? [`command = "${PROGRAM}"`, `args = ${args(of, app)}`]
+        : of.kind === "local"
+          ? ['command = "[…]"']
+          : [`url = "${url(of)}"`, ...(of.secrets.length > 0 ? ['bearer_token = "[…]"'] : [])];
+    return [`[mcp_servers.${of.name}]`, ...inner, ""];
+  },
+};

@@ -87,6 +87,9 @@ export function fakeHost(scene: Scene, search = ""): FakeHost {
     revive: () => {
       delete world.faults.all;
       world.shell.agent = "running";
+      // Another process, which knows of no sign-in.
+      world.status.agent.pid += 1;
+      world.status.sign_ins = [];
       say({ event: "changed" });
     },
     lapse: (server) => {

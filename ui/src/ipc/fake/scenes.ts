@@ -182,9 +182,6 @@ function full(): World {
     { name: "Work", selection: { github: work.id, notion: home.id, tickets: ana.id, linear: ana.id, wiki: ana.id }, in_use: true },
   ];
   made.status.presets = lists().slice(0, 1);
-  for (const who of [ana, home, work]) {
-    who.servers = made.status.servers.filter((one) => one.grants.some((g) => g.account.id === who.id)).map((one) => one.id);
-  }
   return made;
 }
 

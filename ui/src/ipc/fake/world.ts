@@ -85,7 +85,7 @@ export function entry(name: string, kind: EntryView["kind"], over: Partial<Entry
 
 export function agent(over: Partial<AgentView> = {}): AgentView {
   return {
-    version: "0.1.0", pid: 4711, root: "~/.local/share/hallpass", started_at: now() - 5 * HOUR,
+    version: "0.1.0", pid: 4711, root: "/home/ana/.hallpass", started_at: now() - 5 * HOUR,
     keychain: { state: "ready", store: "Secret Service" }, proxies: {}, unsaved: 0, pending_revocations: 0, ...over,
   };
 }
@@ -110,7 +110,7 @@ export function fault(code: AgentError["code"], message: string, hint?: string):
   return { code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
-/** Settles what follows from grants and the Selection: who is selected, each server's word, who is signed in where. */
+/** Settles what follows from grants and the Selection: who is selected, and each server's word. */
 export function settle(world: World): void {
   const { servers, profiles, sessions } = world.status;
   for (const server of servers) {
