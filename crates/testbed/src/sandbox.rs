@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use thiserror::Error;
@@ -179,16 +180,21 @@ impl Sandbox {
         found
     }
 
-    /// Kills (SIGKILL) every process that lives in this home, daemons of the sandbox left out.
+    /// Kills (SIGKILL) every process that lives in this home, daemons of the sandbox left out, and waits for their
+    /// end.
     pub fn kill_processes(&self) {
-        // Twice and again, since a process may start another while it is being looked for.
-        for _ in 0..50 {
+        let deadline = Instant::now() + END;
+        // A process may start another while it is being looked for, so nothing has to be found twice.
+        let mut nothing = 0;
+        while nothing < 2 && Instant::now() < deadline {
             let pids: Vec<u32> = self.processes().iter().map(|process| process.pid).collect();
             if pids.is_empty() {
-                return;
+                nothing += 1;
+                continue;
             }
+            nothing = 0;
             processes::kill(&pids);
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -213,6 +219,9 @@ fn end(daemon: &mut Child) {
     let _ = daemon.kill();
     let _ = daemon.wait();
 }
+
+/// How long killed processes may take to end: milliseconds, unless something else has the processor.
+const END: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +260,16 @@ mod tests {
         let script = "setsid sleep 1000 & setsid env -i HOME=\"$HOME\" sleep 1000 & :";
         let made = sandbox.command("sh").args(["-c", script]).stdin(Stdio::null()).status().unwrap();
         assert!(made.success());
-        assert_eq!(sandbox.processes().len(), 2, "{:?}", sandbox.processes());
+        // Until both have become what they are to be.
+        let deadline = Instant::now() + END;
+        loop {
+            let seen = sandbox.processes();
+            if seen.len() == 2 && seen.iter().all(|process| process.argv == b"sleep\x001000\0") {
+                break;
+            }
+            assert!(Instant::now() < deadline, "not two sleepers, but {seen:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         drop(sandbox);
         assert!(!root.exists());
         assert_eq!(processes_below(&root), []);
