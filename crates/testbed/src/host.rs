@@ -236,11 +236,12 @@ impl Host {
         // What it said last may still be in the pipe.
         let mut change = self.heard.change.subscribe();
         let rest = async {
-            while !self.heard.state().ended {
+            while !self.heard.is_silent() {
                 let _ = change.changed().await;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+        let whole = tokio::time::timeout(self.limit, rest).await;
+        whole.map_err(|_elapsed| HostError::Late("the end of stdout and stderr".to_owned()))?;
         Ok(status)
     }
 }
@@ -289,7 +290,9 @@ struct State {
     garbage: Vec<String>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// stdout has ended.
     ended: bool,
+    stderr_ended: bool,
 }
 
 impl Heard {
@@ -311,6 +314,12 @@ impl Heard {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether everything that was ever said has been heard.
+    fn is_silent(&self) -> bool {
+        let state = self.state();
+        state.ended && state.stderr_ended
     }
 
     fn last_words(&self) -> String {

@@ -51,7 +51,10 @@ pub(super) async fn read_stderr(mut stderr: impl AsyncRead + Unpin, heard: Arc<H
     let mut buffer = vec![0; 8192];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
         heard.state().stderr.extend(&buffer[..count]);
+        heard.change.send_replace(());
     }
+    heard.state().stderr_ended = true;
+    heard.change.send_replace(());
 }
 
 impl Heard {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -19,6 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+
+/// How long a port may take to be free again.
+const RELEASE: Duration = Duration::from_mins(1);
 
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
@@ -67,9 +71,20 @@ pub(crate) struct WebServer {
 }
 
 impl WebServer {
-    /// Binds `127.0.0.1` at `port` (0 = a free one).
+    /// Binds `127.0.0.1` at `port` (0 = a free one). A port that was somebody's a moment ago is waited for: a listener
+    /// closes when its task is next run, and a process that is being started has it too until it is its own program.
     pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
-        TcpListener::bind(("127.0.0.1", port)).await
+        let deadline = Instant::now() + RELEASE;
+        loop {
+            match TcpListener::bind(("127.0.0.1", port)).await {
+                Err(error)
+                    if port != 0 && error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                bound => return bound,
+            }
+        }
     }
 
     /// Serves on tasks of the caller's runtime.

@@ -54,7 +54,11 @@ async fn a_device_code_waits_for_its_person_and_is_good_once() {
 #[tokio::test]
 async fn a_device_code_is_denied_slowed_down_and_ends() {
     let app = App::new(AuthMethod::None).await;
-    app.handle().set(|knobs| knobs.device_authorization = Availability::Open);
+    app.handle().set(|knobs| {
+        knobs.device_authorization = Availability::Open;
+        // However slowly it is asked: too soon.
+        knobs.device_interval = 3600;
+    });
     let start = || async {
         let answer = app.post("device_authorization", &[("resource", RESOURCE)]).await.unwrap();
         parse(&answer)

@@ -1,11 +1,12 @@
 //! The steps, in order.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbed::authorization_server::AuthorizationServer;
 use testbed::host::{Host, HostEra};
-use testbed::mcp_server::{Eras, McpServer};
+use testbed::mcp_server::{Eras, McpServer, Recorded};
+use testbed::sandbox::{Process, Sandbox};
 use testbed::scanner::{Wanted, scan_sandbox};
 
 use crate::configs::Config;
@@ -14,6 +15,8 @@ use crate::show::{Reason, Show};
 
 /// The server's id.
 const SERVER: &str = "tickets";
+/// How long the next state may be waited for, whatever the machine is doing besides.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Everything that stands on the stage.
 struct Stage {
@@ -131,7 +134,9 @@ async fn switch(show: &mut Show, stage: &mut Stage, claude: &Host) -> Result<(),
         .send("tools/call", json!({ "name": "slow", "arguments": { "ms": 1500 } }))
         .await
         .map_err(|e| e.to_string())?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let there = |one: &Recorded| one.tool.as_deref() == Some("slow");
+    let begun = stage.server.handle().wait_until(LIMIT, |seen| seen.iter().any(there)).await;
+    show.proves("the slow call has reached the server", begun)?;
     let said = stage.home.hallpass(&["switch", SERVER, "ben", "--app", "claude-desktop"]).await?;
     show.happens(&said);
     let next = whoami(claude).await?;
@@ -201,15 +206,26 @@ async fn leave(show: &mut Show, mut stage: Stage) -> Result<(), Reason> {
     let revoked = stage.issuer.handle().stats().revocations;
     show.proves("the issuer was told (RFC 7009)", revoked >= 2)?;
     stage.home.hallpass(&["agent", "stop"]).await?;
-    let left = stage.home.sandbox.processes();
+    let left = still_there(&stage.home.sandbox).await;
     for process in &left {
-        let argv = String::from_utf8_lossy(&process.argv).replace('\0', " ");
-        show.happens(&format!("still there: {} {argv}", process.pid));
+        show.happens(&format!("still there: {process:?}"));
     }
     show.proves("no process is left", left.is_empty())?;
     let folder = stage.home.sandbox.root().to_owned();
     drop(stage);
     show.proves("no file is left", !folder.exists())
+}
+
+/// The processes of the home that do not end by themselves: a browser, for one, is told last of all.
+async fn still_there(sandbox: &Sandbox) -> Vec<Process> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let left = sandbox.processes();
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn whoami(host: &Host) -> Result<String, Reason> {
