@@ -1,7 +1,7 @@
 //! Signing in.
 
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use testbed::authorization_server::{
@@ -174,7 +174,7 @@ async fn an_issuer_that_forgot_us_is_registered_with_once_more() {
     assert_eq!(handle.stats().registrations, 2);
     // Its page says so, to the browser alone: the next try is with a new registration.
     handle.forget_registrations();
-    world.login("ana", &["--timeout", "2s"]).await.fails(1);
+    world.login("ana", &["--timeout", "10s"]).await.fails(1);
     world.login("ana", &[]).await.ok();
     assert_eq!(handle.stats().registrations, 3);
 }
@@ -222,19 +222,27 @@ async fn a_server_without_refresh_tokens_and_with_odd_lifetimes_is_told_as_it_is
     }
 }
 
+/// A browser that leaves a file, whose path is the answer, and goes nowhere.
+fn idle_browser(world: &World, command: &mut Command) -> PathBuf {
+    let opened = world.sandbox.root().join("opened");
+    command.env("BROWSER", format!("touch {}", opened.display()));
+    opened
+}
+
 #[tokio::test]
 async fn a_browser_that_never_comes_back_and_a_cancelled_sign_in_leave_nothing() {
     let world = World::new().await;
     world.add_server().await;
-    let mut command = world.hallpass(&["login", SERVER, "--yes", "--timeout", "1s"]);
+    let mut command = world.hallpass(&["login", SERVER, "--yes", "--timeout", "5s"]);
     command.env("BROWSER", "true");
     let ran = world.finish(command).await.fails(1);
     assert!(ran.err.contains("did not come back"), "{}", ran.err);
 
     let mut command = world.hallpass(&["login", SERVER, "--yes"]);
-    command.env("BROWSER", "true").stdout(Stdio::null()).stderr(Stdio::piped());
+    let opened = idle_browser(&world, &mut command);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("it starts");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    eventually("the browser", async || opened.exists().then_some(())).await;
     let pid = child.id().expect("it runs").to_string();
     let interrupted =
         std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill is there");
@@ -250,9 +258,10 @@ async fn a_killed_login_frees_the_server_for_the_next_one() {
     let world = World::new().await;
     world.add_server().await;
     let mut command = world.hallpass(&["login", SERVER, "--yes"]);
-    command.env("BROWSER", "true").stdout(Stdio::null()).stderr(Stdio::null());
+    let opened = idle_browser(&world, &mut command);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("it starts");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    eventually("the browser", async || opened.exists().then_some(())).await;
     child.kill().await.expect("it can be killed");
     eventually("the next sign-in", async || {
         let ran = world.login("ana", &[]).await;

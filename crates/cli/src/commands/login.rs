@@ -36,16 +36,19 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         other => return Err(unexpected(&other)),
     };
     let mut pasted = None;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let step = tokio::select! {
+            biased;
+            // First: whoever sees the browser open can count on it.
+            _ = &mut interrupt => {
+                link.ask(Request::CancelSignIn { sign_in }).await?;
+                return Err(Error::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
+            }
             step = next_step(&mut link, sign_in) => step?,
             Some(url) = line(&mut pasted) => {
                 link.send(Request::PasteCallback { sign_in, url }).await?;
                 continue;
-            }
-            _ = tokio::signal::ctrl_c() => {
-                link.ask(Request::CancelSignIn { sign_in }).await?;
-                return Err(Error::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
             }
         };
         match step {
