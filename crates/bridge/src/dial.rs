@@ -263,9 +263,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_named() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        // Held, so that nobody else is given the port, and nobody listens.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = closed.local_addr().unwrap().port();
         let refused = dial(&way(&format!("http://127.0.0.1:{port}/mcp"))).await;
         assert_eq!(refused.err(), Some(Failure::Unreachable("connection refused".into())));
     }

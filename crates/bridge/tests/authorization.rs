@@ -12,6 +12,7 @@ async fn a_rejected_token_is_renewed_once_for_everybody_who_waits() {
     host.initialize().await;
     host.call(0, "whoami").await;
     host.answer(0).await;
+    server.listened_to().await;
     server.state.dead.lock().unwrap().push("tok-ana-1".to_owned());
     for id in 1..21 {
         host.call(id, "whoami").await;
@@ -37,6 +38,7 @@ async fn a_token_that_is_rejected_again_ends_in_the_next_step() {
     host.initialize().await;
     host.call(0, "whoami").await;
     host.answer(0).await;
+    server.listened_to().await;
     server.state.dead.lock().unwrap().extend(["tok-ana-1".to_owned(), "tok-ana-2".to_owned()]);
     host.call(1, "whoami").await;
     connection.asked().await;
@@ -57,6 +59,7 @@ async fn a_refused_token_is_the_agents_message() {
     host.initialize().await;
     host.call(0, "whoami").await;
     host.answer(0).await;
+    server.listened_to().await;
     server.state.dead.lock().unwrap().push("tok-ana-1".to_owned());
     host.call(1, "whoami").await;
     connection.asked().await;
@@ -160,9 +163,10 @@ async fn redirects_are_not_followed_and_other_errors_are_told_once() {
 
 #[tokio::test]
 async fn an_unreachable_server_is_named() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    drop(listener);
+    // Held, so that nobody else is given the port, and nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/mcp", closed.local_addr().unwrap());
     let (mut host, mut agent) = start().await;
     let _connection = agent.attach(facts(&url), ready(1, "ana")).await;
     host.send(crate::support::initialize("2025-11-25")).await;

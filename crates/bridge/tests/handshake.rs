@@ -15,7 +15,7 @@ async fn a_session_is_opened_used_and_ended() {
         assert_eq!(connection.learned().await, model::Era::Handshake);
         host.call(1, "whoami").await;
         assert_eq!(text(&host.answer(1).await), "ana");
-        server.until("the GET stream", |seen| seen.method == http::Method::GET).await;
+        server.listened_to().await;
         server.push("ana", json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
         host.method("notifications/tools/list_changed").await;
         assert_eq!(host.close().await, 0);

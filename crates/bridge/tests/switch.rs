@@ -36,6 +36,7 @@ async fn a_call_that_began_as_ana_is_renewed_as_ana_after_the_switch() {
     host.initialize().await;
     host.call(0, "whoami").await;
     host.answer(0).await;
+    server.listened_to().await;
     server.state.dead.lock().unwrap().push("tok-ana-1".to_owned());
     host.call(1, "whoami").await;
     assert_eq!(connection.asked().await, (LeaseId(1), Some(1)));
@@ -122,6 +123,7 @@ async fn a_void_lease_ends_its_calls_at_once_and_is_never_used_again() {
     host.initialize().await;
     host.call(1, "slow").await;
     server.until("the slow call", |seen| seen.rpc() == "tools/call").await;
+    server.listened_to().await;
     connection.switch(Standing::Closed(closed("ana")), OlderLeases::Void).await;
     let error = host.answer(1).await["error"].clone();
     assert_eq!(error["data"]["code"], "signed_out");

@@ -54,6 +54,16 @@ impl Drop for Probe {
     }
 }
 
+/// Starts a program that this process has just written. Another test may be starting a process at this moment, which has
+/// all our files until it is its own program; and what somebody writes to cannot be started.
+fn start_fresh(command: &mut Command) -> Child {
+    wait_for("a program that nobody writes to", || match command.spawn() {
+        Ok(child) => Some(child),
+        Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+        Err(error) => panic!("{command:?} does not start: {error}"),
+    })
+}
+
 const PROBE: &str = env!("CARGO_BIN_EXE_platform-probe");
 
 /// Waits until `done` gives something. The bound is only there to end a test that has failed.
@@ -63,7 +73,7 @@ fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

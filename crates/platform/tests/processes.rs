@@ -5,7 +5,7 @@ use std::process::Command;
 
 use hallpass_platform::process::{ancestors, boot_id, executable, running, start_time};
 
-use super::{PROBE, Probe, wait_for, wait_for_file};
+use super::{PROBE, Probe, start_fresh, wait_for, wait_for_file};
 
 fn same_file(one: &Path, other: &Path) -> bool {
     one.canonicalize().expect("a path") == other.canonicalize().expect("a path")
@@ -44,8 +44,7 @@ fn a_running_program_is_found_by_its_path() {
     let is_it = |path: Option<&Path>| path.is_some_and(|path| path.canonicalize().is_ok_and(|it| it == own));
     let find = || running(|process| is_it(process.executable.as_deref()));
     assert_eq!(find(), []);
-    let mut child =
-        Command::new(&own).arg("wait").stdin(std::process::Stdio::piped()).spawn().expect("a start");
+    let mut child = start_fresh(Command::new(&own).arg("wait").stdin(std::process::Stdio::piped()));
     // At its very start it still has the name of whoever started it.
     let found = wait_for("the program", || find().pop().filter(|found| found.name.starts_with("someapp")));
     assert_eq!(found.pid, child.id());

@@ -141,12 +141,9 @@ fn a_running_entry_is_replaced_and_runs_on() {
     let scene = scene();
     let probe = PathBuf::from(super::PROBE);
     scene.publish(&probe, "1.0.0");
-    let mut child = std::process::Command::new(entry_executable(&scene.root))
-        .arg("wait")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("the entry starts");
+    let mut entry = std::process::Command::new(entry_executable(&scene.root));
+    entry.arg("wait").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let mut child = super::start_fresh(&mut entry);
     assert_eq!(scene.publish(&scene.installed("new", "new"), "1.1.0"), Outcome::Copied);
     assert_eq!(scene.entry(), "new");
     assert!(child.try_wait().expect("a state").is_none(), "it runs on");

@@ -255,14 +255,8 @@ mod unix {
 
         fn start(&self, args: &[&str], stdin: Stdio) -> Child {
             let mut command = Command::new(self.folder.path().join("probe"));
-            let mut child = command
-                .args(args)
-                .uid(Self::UID)
-                .gid(Self::UID)
-                .stdin(stdin)
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("the probe starts");
+            command.args(args).uid(Self::UID).gid(Self::UID).stdin(stdin).stdout(Stdio::piped());
+            let mut child = crate::start_fresh(&mut command);
             let mut said = String::new();
             BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut said).expect("a line");
             assert_eq!(said, "ready\n");

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hallpass_token_store::{
     AbsentReason, BusAddressError, ItemKey, Keychain, Marker, Readiness, Seal, StaticSecret, StoreError,
@@ -18,7 +18,7 @@ use model::{AccountId, ItemId, ServerId, TokenEndpointAuth, UnixTime};
 use session::{Login, Session, address};
 
 const SERVICE: &str = "hallpass-test";
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_mins(1);
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
@@ -113,6 +113,11 @@ fn tokens(generation: u64, kilobytes: usize) -> TokenSet {
     }
 }
 
+/// The keychain of this process's session, with patience for a loaded machine.
+fn patient_keychain() -> Keychain {
+    Keychain::system(SERVICE).with_limit(LONG)
+}
+
 /// Runs a future as the agent would.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -150,7 +155,7 @@ mod scenario {
 
     pub(super) fn token_sets_of_5_and_20_kilobytes_come_back(folder: &Path) {
         let session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             for (id, kilobytes) in [("5", 5), ("20", 20)] {
                 assert_eq!(keychain.load_tokens(&record(id)).await.unwrap(), None);
@@ -160,7 +165,7 @@ mod scenario {
                 let stale = keychain.save_tokens(&record(id), &tokens(2, kilobytes)).await;
                 assert!(matches!(stale, Err(StoreError::StaleGeneration { .. })));
                 // Another process's eyes: a fresh connection.
-                let loaded = Keychain::system(SERVICE).load_tokens(&record(id)).await.unwrap();
+                let loaded = patient_keychain().load_tokens(&record(id)).await.unwrap();
                 assert_eq!(loaded, Some(tokens(3, kilobytes)));
             }
             assert_eq!(
@@ -182,7 +187,7 @@ mod scenario {
 
     pub(super) fn labels_and_attributes_hold_nothing_but_opaque_ids(folder: &Path) {
         let session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             keychain.save_tokens(&record("0a1b"), &tokens(1, 60)).await.unwrap();
             keychain.save_secret(&record("2c3d"), &StaticSecret("s3cret".into())).await.unwrap();
@@ -208,7 +213,7 @@ mod scenario {
         std::thread::scope(|scope| {
             for id in ["a", "b"] {
                 scope.spawn(move || {
-                    let keychain = Keychain::system(SERVICE).with_limit(LONG);
+                    let keychain = patient_keychain();
                     block_on(async {
                         for generation in 1..=20 {
                             keychain.save_tokens(&record(id), &tokens(generation, 5)).await.unwrap();
@@ -224,14 +229,14 @@ mod scenario {
 
     pub(super) fn a_locked_keyring_is_told_apart_and_nobody_is_asked(folder: &Path) {
         let session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             keychain.save_tokens(&record("0a1b"), &tokens(1, 5)).await.unwrap();
             assert_eq!(keychain.status().await.readiness, Readiness::Ready);
             session.lock();
             let prompts = session.watch_prompts();
             assert_eq!(keychain.status().await.readiness, Readiness::Locked);
-            for fresh in [keychain.clone(), Keychain::system(SERVICE)] {
+            for fresh in [keychain.clone(), patient_keychain()] {
                 let load = fresh.load_tokens(&record("0a1b")).await;
                 assert!(matches!(load, Err(StoreError::Locked)), "{load:?}");
                 let save = fresh.save_tokens(&record("0a1b"), &tokens(2, 5)).await;
@@ -253,7 +258,7 @@ mod scenario {
 
     pub(super) fn what_was_not_saved_while_locked_is_saved_after_unlocking(folder: &Path) {
         let session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             keychain.save_tokens(&record("0a1b"), &tokens(1, 5)).await.unwrap();
             session.lock();
@@ -269,7 +274,7 @@ mod scenario {
     }
 
     pub(super) fn a_missing_bus_is_absent(folder: &Path) {
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             let readiness = keychain.status().await.readiness;
             assert_eq!(readiness, Readiness::Absent { reason: AbsentReason::NoBus });
@@ -284,7 +289,7 @@ mod scenario {
 
     pub(super) fn a_bus_without_a_service_is_absent_until_one_comes(folder: &Path) {
         let mut session = Session::start_bus(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             let reason = AbsentReason::NoService;
             assert_eq!(keychain.status().await.readiness, Readiness::Absent { reason });
@@ -305,7 +310,7 @@ mod scenario {
     pub(super) fn a_keyring_without_a_default_collection_is_absent(folder: &Path) {
         let mut session = Session::start_bus(folder);
         session.start_keyring("data", Login::Without);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             let error = keychain.save_tokens(&record("0a1b"), &tokens(1, 5)).await.unwrap_err();
             assert_eq!(absent(&error), Some(AbsentReason::NoCollection), "{error:?}");
@@ -314,7 +319,7 @@ mod scenario {
 
     pub(super) fn a_keyring_that_was_restarted_is_used_again(folder: &Path) {
         let mut session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             keychain.save_tokens(&record("0a1b"), &tokens(1, 5)).await.unwrap();
             session.stop_keyring();
@@ -326,7 +331,7 @@ mod scenario {
 
     pub(super) fn two_items_of_one_name_are_an_error(folder: &Path) {
         let session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             keychain.save_tokens(&record("0a1b"), &tokens(1, 5)).await.unwrap();
             let manifest = ItemKey::manifest(&record("0a1b"));
@@ -345,7 +350,7 @@ mod scenario {
 
     pub(super) fn another_keyring_is_recognised_by_its_missing_marker(folder: &Path) {
         let mut session = Session::start(folder);
-        let keychain = Keychain::system(SERVICE);
+        let keychain = patient_keychain();
         block_on(async {
             assert_eq!(keychain.check_marker(&record("4e5f")).await.unwrap(), Marker::Missing);
             keychain.write_marker(&record("4e5f")).await.unwrap();
@@ -365,10 +370,8 @@ mod scenario {
     pub(super) fn a_socket_that_says_nothing_does_not_hold_a_probe(_folder: &Path) {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("tcp:host=127.0.0.1,port={}", listener.local_addr().unwrap().port());
-        let begun = Instant::now();
         let probed = probe(&address, Duration::from_millis(200));
         assert!(matches!(probed, Err(StoreError::TimedOut { .. })), "{probed:?}");
-        assert!(begun.elapsed() < LONG);
     }
 
     pub(super) fn a_bus_address_comes_too_late_beside_other_threads(_folder: &Path) {

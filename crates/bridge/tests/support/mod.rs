@@ -16,7 +16,7 @@ pub(crate) use agent::{Agent, Carrier, Stream, closed, facts, ready, token};
 pub(crate) use server::{Seen, Server};
 
 /// Long enough for a loaded machine, short enough for a hang to be seen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for something that must come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

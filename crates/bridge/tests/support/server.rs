@@ -125,6 +125,12 @@ impl Server {
         .await
     }
 
+    /// Waits until the bridge listens. On a busy machine it calls before, and asks for the stream whenever it comes to
+    /// that: among requests that a test counts, or with a token that has become a bad one.
+    pub(crate) async fn listened_to(&self) {
+        self.until("the GET stream", |seen| seen.method == Method::GET).await;
+    }
+
     /// Pushes a message on the GET stream of a person's session.
     pub(crate) async fn push(&self, person: &str, message: Value) {
         let stream = soon("the GET stream", async {

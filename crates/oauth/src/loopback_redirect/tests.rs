@@ -9,7 +9,7 @@ use crate::server_text::ServerText;
 const STATE: &str = "st4te";
 const ISSUER: &str = "https://as.example";
 /// Long beside every limit here, so that a busy machine does not fail a test.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 struct Waiting {
     address: SocketAddr,
@@ -32,7 +32,7 @@ async fn wait_for(seconds: u64, peer: PeerCheck) -> Waiting {
 }
 
 async fn waiting() -> Waiting {
-    wait_for(60, Arc::new(|_, _| true)).await
+    wait_for(PATIENCE.as_secs(), Arc::new(|_, _| true)).await
 }
 
 impl Waiting {
@@ -184,7 +184,7 @@ async fn slow_connections_are_dropped_and_cannot_keep_the_browser_out() {
 #[tokio::test]
 async fn a_peer_that_is_somebody_else_is_not_heard() {
     let refuse = Arc::new(|_, _| false);
-    let waiting = wait_for(1, refuse).await;
+    let waiting = wait_for(5, refuse).await;
     let host = waiting.host();
     assert_eq!(waiting.get("/callback?code=x&state=st4te", &host, "").await, "");
     assert!(matches!(waiting.end.await.unwrap(), Err(WaitError::TimedOut)));
@@ -233,7 +233,7 @@ async fn the_ipv6_loopback_works_with_its_brackets() {
         issuer: ISSUER.into(),
         iss: IssParameter::Unpromised,
     };
-    let end = tokio::spawn(redirect.wait(expected, Instant::now() + Duration::from_secs(30)));
+    let end = tokio::spawn(redirect.wait(expected, Instant::now() + PATIENCE));
     let waiting = Waiting { address, end };
     let _browser = waiting.browser("/callback?code=x&state=st4te").await;
     waiting.end.await.unwrap().unwrap().outcome.unwrap();

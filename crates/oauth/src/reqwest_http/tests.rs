@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -113,11 +113,10 @@ async fn a_body_is_counted_whatever_its_header_says() {
 
 #[tokio::test]
 async fn what_was_not_sent_is_told_from_what_may_have_been() {
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    assert!(matches!(get(closed).await, Err(HttpError::NotSent { .. })));
+    // Held, so that nobody else is given the port, and nobody listens.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    assert!(matches!(get(closed.local_addr().unwrap().port()).await, Err(HttpError::NotSent { .. })));
     for then in [Then::Hang, say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut"), say("nonsense\r\n\r\n")]
     {
         let (port, mut heard) = server(then).await;
@@ -127,7 +126,7 @@ async fn what_was_not_sent_is_told_from_what_may_have_been() {
     }
     let (port, _heard) = server(Then::SayAndHold("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")).await;
     let mut request = HttpRequest::get_json(&format!("http://127.0.0.1:{port}/x"));
-    request.time_limit = Duration::from_millis(300);
+    request.time_limit = Duration::from_secs(3);
     let slow = http(Network::PublicAndLoopback).send(request).await;
     assert!(matches!(slow, Err(HttpError::Unknown { .. })));
     // Not TLS at the other end: nothing of the request was sent.

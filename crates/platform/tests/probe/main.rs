@@ -97,7 +97,7 @@ fn report(path: &Path) {
     let scratch = path.with_extension("part");
     fs::write(&scratch, lines.join("\n")).expect("a report");
     fs::rename(&scratch, path).expect("a report");
-    thread::sleep(Duration::from_secs(30));
+    thread::sleep(Duration::from_mins(5));
 }
 
 fn start_detached(report: &Path, log: &Path) {
@@ -182,7 +182,7 @@ fn ensure_root() -> ExitCode {
 fn listen_on_stdin() {
     rustix::net::listen(std::io::stdin(), 8).expect("a listener");
     say("ready");
-    thread::sleep(Duration::from_secs(30));
+    thread::sleep(Duration::from_mins(5));
 }
 
 /// Succeeds if the connection ends without a byte.

@@ -221,7 +221,7 @@ pub(crate) struct Prompts {
 impl Prompts {
     /// Waits for one.
     pub(crate) fn wait(&self) {
-        self.seen.recv_timeout(Duration::from_secs(20)).expect("a dialog was asked for");
+        self.seen.recv_timeout(Duration::from_mins(1)).expect("a dialog was asked for");
     }
 
     /// How many more there were.
@@ -249,7 +249,7 @@ impl Drop for Session {
 
 fn until(done: impl Fn() -> bool + Sync) {
     aside(|| {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_mins(1);
         while !done() {
             assert!(Instant::now() < end, "the keyring did not come or go");
             thread::sleep(Duration::from_millis(10));
