@@ -11,7 +11,7 @@ use testbed::mcp_server::AnswerForm;
 use super::{expire, stats};
 use crate::support::people::{People, eras, handshake, whoami};
 use crate::support::process::signal;
-use crate::support::{SERVER, World, eventually};
+use crate::support::{LIMIT, SERVER, World, eventually};
 
 /// A point of a bridge's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,7 @@ async fn a_bridge_that_is_killed_costs_no_sign_in_and_mixes_nobody_up() {
     let full = std::env::var_os("HALLPASS_FULL").is_some_and(|value| value == "1");
     let points: &[Point] = if full { &ALL } else { &SAMPLE };
     let world = World::new().await;
+    world.acknowledge_within(Duration::from_secs(5));
     world.issuer.handle().set(|knobs| knobs.access_token_lifetime = 3600);
     world.add_server().await;
     world.login("ana", &[]).await.ok();
@@ -274,7 +275,7 @@ async fn attached(world: &World, host: &Host) {
 
 async fn tool_reached(world: &World, tool: &str) {
     let there = |one: &testbed::mcp_server::Recorded| one.tool.as_deref() == Some(tool);
-    let reached = world.server.handle().wait_until(Duration::from_secs(30), |seen| seen.iter().any(there));
+    let reached = world.server.handle().wait_until(LIMIT, |seen| seen.iter().any(there));
     assert!(reached.await, "{tool} never reached the server");
 }
 
@@ -287,8 +288,7 @@ async fn kill_while_it_waits(world: &World, era: HostEra, method: &str) -> u32 {
                         "clientInfo": {"name": "testbed-host", "version": "1.0.0"}});
     let _call = host.send(method, params).await.expect("the bridge is there");
     let there = |one: &testbed::mcp_server::Recorded| one.method.as_deref() == Some(method);
-    let limit = Duration::from_secs(30);
-    let reached = world.server.handle().wait_until(limit, |all| all[seen..].iter().any(there)).await;
+    let reached = world.server.handle().wait_until(LIMIT, |all| all[seen..].iter().any(there)).await;
     assert!(reached, "{method} never reached the server");
     let pid = kill(host).await;
     world.server.handle().set(|knobs| knobs.delay_ms = 0);

@@ -60,6 +60,13 @@ impl World {
     }
 }
 
+/// How many requests the server has had that want an answer. What belongs to the end of something earlier (a DELETE,
+/// a cancellation) or to the standing stream of another bridge is none: it comes when it comes.
+pub(crate) fn asked(world: &World) -> usize {
+    let asks = |method: &str| !method.starts_with("notifications/");
+    world.server.handle().requests().iter().filter(|one| one.method.as_deref().is_some_and(asks)).count()
+}
+
 /// Who the server says that this host is.
 pub(crate) async fn whoami(host: &Host) -> Result<String, HostError> {
     host.call_tool("whoami", json!({})).await

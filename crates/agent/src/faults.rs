@@ -20,10 +20,20 @@ pub(crate) fn point(root: &Root, name: &'static str) {
 
 /// How long `run/idle` lets an agent be idle, in milliseconds there; a test cannot wait for a minute.
 pub(crate) fn idle(root: &Root) -> Option<Duration> {
+    milliseconds(root, "idle")
+}
+
+/// How long `run/acknowledge` lets a bridge be silent after a switch, in milliseconds there; a second is too short for
+/// a test on a machine that does much besides.
+pub(crate) fn acknowledge_within(root: &Root) -> Option<Duration> {
+    milliseconds(root, "acknowledge")
+}
+
+fn milliseconds(root: &Root, name: &str) -> Option<Duration> {
     if platform::CHANNEL_IS_RELEASE {
         return None;
     }
-    let text = std::fs::read_to_string(root.run().join("idle")).ok()?;
+    let text = std::fs::read_to_string(root.run().join(name)).ok()?;
     text.trim().parse().ok().map(Duration::from_millis)
 }
 

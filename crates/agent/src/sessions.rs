@@ -75,11 +75,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Waits for the bridge; `false` if it was silent for too long or is gone.
-    pub(crate) async fn wait(mut self) -> bool {
+    /// Waits for the bridge; `false` if it was silent for longer than `limit` or is gone.
+    pub(crate) async fn wait(mut self, limit: Duration) -> bool {
         let seq = self.seq;
         let wait = self.acknowledged.wait_for(|acknowledged| *acknowledged >= seq);
-        matches!(tokio::time::timeout(ACKNOWLEDGE_WITHIN, wait).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(_)))
     }
 }
 
@@ -255,14 +255,14 @@ mod tests {
         let mut sessions = Sessions::default();
         let (id, _rx) = open(&mut sessions);
         let pending = sessions.push(id, Current::Open, Standing::Open, OlderLeases::Drain).unwrap();
-        assert!(!pending.wait().await);
+        assert!(!pending.wait(ACKNOWLEDGE_WITHIN).await);
         let pending = sessions.push(id, Current::Open, Standing::Open, OlderLeases::Drain).unwrap();
         sessions.acknowledge(id, 2);
-        assert!(pending.wait().await);
+        assert!(pending.wait(ACKNOWLEDGE_WITHIN).await);
         // An acknowledgement of a switch that was never sent counts for nothing.
         sessions.acknowledge(id, 99);
         let pending = sessions.push(id, Current::Open, Standing::Open, OlderLeases::Drain).unwrap();
-        assert!(!pending.wait().await);
+        assert!(!pending.wait(ACKNOWLEDGE_WITHIN).await);
     }
 
     #[test]

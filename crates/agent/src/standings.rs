@@ -7,7 +7,7 @@ use model::{AccountId, Asked, AuthKind, Effective, GrantState, ServerId, State, 
 use token_lease::{AccessToken, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts, Standing};
 
 use crate::agent::{Agent, lock};
-use crate::sessions::{Current, Session, SessionId};
+use crate::sessions::{ACKNOWLEDGE_WITHIN, Current, Session, SessionId};
 use crate::tokens::Trouble;
 use crate::{error, faults, list_rules, pauses};
 
@@ -133,7 +133,9 @@ impl Agent {
             pending.extend(sessions.push(id, current, standing, older));
         }
         let mut brought = Brought::default();
-        let waits = pending.into_iter().map(|pending| async move { (pending.session, pending.wait().await) });
+        let limit = faults::acknowledge_within(&self.root).unwrap_or(ACKNOWLEDGE_WITHIN);
+        let waits =
+            pending.into_iter().map(|pending| async move { (pending.session, pending.wait(limit).await) });
         let waits: Vec<_> = waits.map(tokio::spawn).collect();
         for wait in waits {
             match wait.await {
