@@ -3,8 +3,9 @@
 use std::process::Stdio;
 
 use serde_json::json;
+use testbed::authorization_server::{TokenFault, TokenRequests};
 
-use crate::support::people::{eras, handshake, refusal, whoami};
+use crate::support::people::{asked, eras, handshake, refusal, whoami};
 use crate::support::{SERVER, World, eventually};
 
 #[tokio::test]
@@ -17,12 +18,12 @@ async fn a_paused_server_is_closed_for_everybody_until_it_is_opened_again_and_ke
         let paused = world.run(&["servers", "pause", SERVER, "--json"]).await.ok().json();
         assert_eq!((&paused["state"], &paused["paused"]), (&json!("paused"), &json!(true)));
         assert!(slow.result().await.is_err(), "a call under way ends");
-        let seen = world.server.handle().requests().len();
+        let seen = asked(&world);
         let said = refusal(&host).await;
         assert!(said.contains("paused by you") && said.contains("hallpass servers resume tickets"), "{said}");
         let newcomer = world.host_in(handshake(), "claude-desktop", &[]).await;
         assert!(refusal(&newcomer).await.contains("paused by you"));
-        assert_eq!(world.server.handle().requests().len(), seen, "nothing was sent");
+        assert_eq!(asked(&world), seen, "nothing was sent");
         assert_eq!(world.run(&["status"]).await.code, 0, "nobody has to sign in");
         // An agent that starts anew still knows.
         world.run(&["agent", "stop"]).await.ok();
@@ -68,13 +69,16 @@ async fn a_renewal_is_seen_while_it_runs() {
     world.login("ana", &[]).await.ok();
     let host = world.host("cursor").await;
     assert_eq!(whoami(&host).await.unwrap(), "ana");
-    world.issuer.handle().set(|knobs| knobs.refresh_delay_ms = 1500);
-    let state = async || world.status().await["servers"][0]["state"].clone();
-    eventually("a renewal", async || (state().await == "renewing").then_some(())).await;
     world.issuer.handle().set(|knobs| {
-        knobs.refresh_delay_ms = 0;
+        knobs.token_fault = Some(TokenFault::PauseBefore);
+        knobs.token_fault_on = TokenRequests::Refreshes;
+        knobs.token_fault_times = Some(1);
         knobs.access_token_lifetime = 3600;
     });
+    world.issuer.handle().wait_until_paused(1).await;
+    let state = async || world.status().await["servers"][0]["state"].clone();
+    eventually("a renewal", async || (state().await == "renewing").then_some(())).await;
+    world.issuer.handle().release();
     eventually("its end", async || (state().await == "connected").then_some(())).await;
 }
 

@@ -16,6 +16,8 @@ use lab::{Lab, Sdk, Speaks};
 use load::{Load, Seat};
 use serde_json::json;
 
+use crate::support::eventually;
+
 /// ana's app, ben's app.
 const APPS: [(&str, &str); 2] = [("claude-desktop", "ana"), ("cursor", "ben")];
 
@@ -37,7 +39,7 @@ async fn every_real_client_acts_as_the_person_of_its_app_in_every_era_it_speaks(
         for sdk in [Sdk::Python, Sdk::FastMcp, Sdk::TypeScript] {
             let (one, other) =
                 tokio::join!(lab.start(sdk, speaks, APPS[0].0), lab.start(sdk, speaks, APPS[1].0));
-            assert_that_bridges_have_bare_environments(&lab);
+            assert_that_bridges_have_bare_environments(&lab).await;
             for (running, person) in [(one, APPS[0].1), (other, APPS[1].1)] {
                 let stateless = running.ready["protocol"] == "2026-07-28";
                 assert_eq!(stateless, speaks == Speaks::Stateless, "{sdk:?}: {}", running.ready);
@@ -89,12 +91,15 @@ async fn the_same_calls_are_found_wrong_where_the_agent_mixes_people() {
 }
 
 /// The SDKs hand on a few variables only; what a desktop session has besides must not be needed.
-fn assert_that_bridges_have_bare_environments(lab: &Lab) {
-    let processes = lab.world.sandbox.processes();
+async fn assert_that_bridges_have_bare_environments(lab: &Lab) {
     let is_bridge = |argv: &[u8]| argv.split(|byte| *byte == 0).nth(1) == Some(b"bridge");
-    let bridges: Vec<_> = processes.iter().filter(|process| is_bridge(&process.argv)).collect();
-    assert_eq!(bridges.len(), 2, "{bridges:?}");
-    for bridge in bridges {
+    // Those of the clients before may still be on their way out.
+    let bridges = eventually("two bridges", async || {
+        let mut processes = lab.world.sandbox.processes();
+        processes.retain(|process| is_bridge(&process.argv));
+        (processes.len() == 2).then_some(processes)
+    });
+    for bridge in bridges.await {
         let environ = bridge.environ.as_deref().unwrap_or_default();
         let text = String::from_utf8_lossy(environ);
         assert!(!text.contains("DBUS_SESSION_BUS_ADDRESS") && !text.contains("XDG_"), "{text}");

@@ -5,7 +5,7 @@ use testbed::host::Host;
 use testbed::mcp_server::{Eras, McpServer};
 
 use crate::support::people::{People, handshake, refusal, whoami};
-use crate::support::{Ran, SERVER, World};
+use crate::support::{Ran, SERVER, World, eventually};
 
 /// The second server's id.
 const OTHER: &str = "wiki";
@@ -88,6 +88,12 @@ async fn one_use_switches_every_server_in_one_write_and_the_next_calls_are_right
     let wiki = house.wiki_host("cursor").await;
     assert_eq!((whoami(&tickets).await.unwrap(), whoami(&wiki).await.unwrap()), ("ana".into(), "ana".into()));
     assert_eq!(house.listed().await, rows(&[("Home", false), ("Work", true)]));
+    // That is written too, a moment after the first answer.
+    eventually("the eras of both servers in the state", async || {
+        let servers = house.world.state()["servers"].clone();
+        [SERVER, OTHER].iter().all(|id| servers[id]["era"].is_string()).then_some(())
+    })
+    .await;
     for (name, person) in [("Home", "ben"), ("Work", "ana"), ("Home", "ben")] {
         let before = house.world.state()["serial"].as_u64().expect("a number");
         let used = house.use_it(name).await.ok().json();

@@ -1,6 +1,6 @@
 //! The keychain is locked, gone, or another one: a clear sentence, the right exit code, and nothing lost.
 
-use crate::support::people::{refusal, whoami};
+use crate::support::people::{asked, refusal, whoami};
 use crate::support::{SERVER, World, eventually};
 
 #[tokio::test]
@@ -17,9 +17,9 @@ async fn a_keychain_that_is_locked_at_the_start_is_said_and_all_goes_on_after_it
     assert!(status.err.contains("is locked"), "{status:?}");
     let login = world.login("ben", &[]).await.fails(7);
     assert!(login.err.contains("unlock your keychain"), "{login:?}");
-    let seen = world.server.handle().requests().len();
+    let seen = asked(&world);
     assert!(refusal(&host).await.contains("locked"));
-    assert_eq!(world.server.handle().requests().len(), seen, "nothing is sent as nobody");
+    assert_eq!(asked(&world), seen, "nothing is sent as nobody");
     assert_eq!(world.state()["grants"], before["grants"]);
     let pid = world.agent_pid().await;
     world.sandbox.unlock_keychain().unwrap();

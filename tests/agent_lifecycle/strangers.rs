@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::support::people::{refusal, whoami};
-use crate::support::{World, eventually};
+use crate::support::{LIMIT, World, eventually};
 
 #[tokio::test]
 async fn an_agent_that_speaks_no_common_version_is_a_clear_error_and_not_replaced() {
@@ -68,7 +68,7 @@ async fn garbage_and_floods_on_the_socket_disturb_nobody() {
         let _closed = stream.write_all(&bytes).await;
         let _closed = stream.shutdown().await;
         let mut answer = Vec::new();
-        let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut answer));
+        let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut answer));
         let _reset = read.await.unwrap_or_else(|_| panic!("{start:?} is left waiting"));
         let answer = String::from_utf8_lossy(&answer);
         assert!(!answer.contains("token"), "{start:?}: {answer}");

@@ -3,11 +3,10 @@
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
 
 use super::app_file::{AppFile, CLAUDE, CURSOR, HEADER_TOKEN, one_header};
-use crate::support::{World, eventually};
+use crate::support::{LIMIT, World, eventually};
 
 /// A process that looks like Claude Desktop: by the path of its executable.
 struct Running(Child);
@@ -18,7 +17,10 @@ impl Running {
         std::fs::create_dir_all(&folder).expect("a folder of ours");
         let program = folder.join("claude-desktop");
         if !program.exists() {
-            std::fs::copy("/usr/bin/sleep", &program).expect("coreutils");
+            // By another process: a descriptor of ours that writes to it could be in a child that another test is
+            // just starting, and what somebody writes to cannot be started.
+            let copied = Command::new("cp").arg("/usr/bin/sleep").arg(&program).status();
+            assert!(copied.expect("coreutils").success());
         }
         let mut command = world.sandbox.bare_command(&program);
         Self(command.arg("600").stdin(Stdio::null()).spawn().expect("a copy of sleep"))
@@ -91,7 +93,7 @@ impl Waiting {
     }
 
     async fn end(mut self) -> (Option<i32>, String) {
-        let status = tokio::time::timeout(Duration::from_mins(1), self.child.wait()).await;
+        let status = tokio::time::timeout(LIMIT, self.child.wait()).await;
         (status.expect("it goes on by itself").expect("it can be waited for").code(), self.said())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -10,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::Child;
 
 use super::running_app::RunningApp;
-use crate::support::{SERVER, World, executable};
+use crate::support::{LIMIT, SERVER, World, executable};
 
 /// The world of one test. Dropping it ends everything.
 pub(crate) struct Lab {
@@ -144,8 +143,8 @@ impl Program {
             tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("it is installed");
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("its stdout is a pipe"));
-        let told = tokio::time::timeout(Duration::from_secs(90), stdout.read_line(&mut line)).await;
-        assert!(matches!(told, Ok(Ok(1..))), "a peer does not start");
+        let told = tokio::time::timeout(LIMIT, stdout.read_line(&mut line)).await;
+        assert!(matches!(told, Ok(Ok(1..))), "the peer with an {address} does not start: {told:?}");
         let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
         let address = ready[address].as_str().expect("it names its address").to_owned();
         Self { address, _child: child }

@@ -49,7 +49,7 @@ const AT_ONCE: usize = 3;
 const BETWEEN_CALLS: Duration = Duration::from_millis(200);
 const BETWEEN_SWITCHES: Duration = Duration::from_millis(250);
 /// Whatever is missing then, is missing.
-const AT_MOST: Duration = Duration::from_secs(400);
+const AT_MOST: Duration = Duration::from_mins(20);
 
 /// What the callers share.
 struct Table {
@@ -89,9 +89,6 @@ impl Load {
                 callers.spawn(Arc::clone(&table).call_on_and_on(seat));
             }
         }
-        // Two more than wanted, for they may find nobody at work.
-        let more = if self.refreshes == 0 { 0 } else { self.refreshes + 2 };
-        let wanted_refreshes = refreshes(&lab.stats().await) + more;
         let mut switches = Vec::new();
         let mut cut_off = 0;
         loop {
@@ -102,9 +99,12 @@ impl Load {
             let view = lab.switch(*rule, PEOPLE[*person]).await;
             cut_off += view["cut_off"].as_u64().unwrap_or_default();
             switches.push(Switched { rule: *rule, began, returned: now(), person: PEOPLE[*person] });
-            let called = table.calls.lock().expect("no caller panics with it").len();
-            let enough = called >= self.calls && switches.len() >= self.switches;
-            if enough && refreshes(&lab.stats().await) >= wanted_refreshes {
+            let stats = lab.stats().await;
+            let enough = {
+                let calls = table.calls.lock().expect("no caller panics with it");
+                calls.len() >= self.calls && in_flight(&stats, &calls) >= self.refreshes
+            };
+            if enough && switches.len() >= self.switches {
                 break;
             }
             if now() > table_began + AT_MOST {
@@ -174,10 +174,6 @@ fn order(number: usize, tag: &str, stateless: bool) -> (&'static str, Value) {
         7 if !stateless => ("chime", json!({"every_ms": 200, "count": 10, "tag": tag})),
         _ => ("whoami", json!({"tag": tag})),
     }
-}
-
-fn refreshes(stats: &Value) -> usize {
-    renewals(stats).count()
 }
 
 fn renewals(stats: &Value) -> impl Iterator<Item = Moment> {

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 /// A client that is mute for so long is broken, however loaded the machine is.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// A moment, in the clock that the other processes' records use as well.
 pub(crate) type Moment = Duration;
