@@ -11,6 +11,10 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { perform, answerQuestions, CAPABILITIES } from "./steps.mjs";
 
 const SERVER = "conformance";
+/** What a step may take, whatever the machine is doing besides: the suite's own limit for a scenario is longer. */
+const PATIENCE = { timeout: 60_000 };
+/** The same for a person at the browser. */
+const SIGN_IN = ["--timeout", "60s"];
 const MODERN = "2026-07-28";
 /** What every run presents, whether or not the issuer takes such documents; the suite knows this address. */
 const METADATA_DOCUMENT = "https://conformance-test.local/client-metadata.json";
@@ -48,7 +52,7 @@ async function addServer() {
 /** Adds the server, signs in where it wants that, and does the scenario's steps through the bridge. */
 async function drive() {
   const added = await addServer();
-  if (added.auth !== "none") await hallpass(["login", SERVER, "--yes", "--timeout", "20s"]);
+  if (added.auth !== "none") await hallpass(["login", SERVER, "--yes", ...SIGN_IN]);
 
   const session = new Client(
     { name: "conformance-host", version: "1.0.0" },
@@ -60,14 +64,14 @@ async function drive() {
   answerQuestions(session, scenario);
   // The SDK hands on the few variables that hosts hand on.
   const args = ["bridge", "--app", "conformance", "--server", SERVER];
-  await session.connect(new StdioClientTransport({ command: HALLPASS, args }), { timeout: 20_000 });
+  await session.connect(new StdioClientTransport({ command: HALLPASS, args }), PATIENCE);
   try {
     await perform(session, scenario, context);
   } catch (error) {
     // The error names the command that helps; a person types it, as the one who they were, and tries again, once.
     const [, advice] = /(?:run: |run `)hallpass (login [\w -]+)/.exec(error.message) ?? [];
     if (!advice) throw error;
-    await hallpass([...advice.trim().split(" "), "--yes", "--same-person", "--timeout", "20s"]);
+    await hallpass([...advice.trim().split(" "), "--yes", "--same-person", ...SIGN_IN]);
     await perform(session, scenario, context);
   }
   if (process.env.CONFORMANCE_CANARY) {

@@ -40,6 +40,9 @@ function run(command, args, options = {}) {
   });
 }
 
+/** Longer than any step takes, whatever the machine is doing besides; short beside the limit of the whole scenario. */
+const PATIENCE = 60_000;
+
 /** The keychain service of this session, with its "login" collection made and unlocked. */
 async function startKeychain() {
   const daemon = spawn("gnome-keyring-daemon", ["--foreground", "--unlock", "--components=secrets"], {
@@ -48,7 +51,9 @@ async function startKeychain() {
   });
   daemon.stdin.end("conformance");
   const collection = join(home, ".local/share/keyrings/login.keyring");
-  for (let waited = 0; waited < 100 && !existsSync(collection); waited += 1) {
+  const deadline = Date.now() + PATIENCE;
+  while (!existsSync(collection)) {
+    if (Date.now() > deadline || daemon.exitCode !== null) throw new Error(`gnome-keyring-daemon makes no ${collection}`);
     await new Promise((done) => setTimeout(done, 50));
   }
   return daemon;
@@ -116,7 +121,7 @@ const keychain = await startKeychain();
 const suiteArguments = ["--import", join(here, "recorder.mjs"), suite, "client", "--command", `${process.execPath} ${join(here, "driver.mjs")}`];
 const outcome = await run(
   process.execPath,
-  [...suiteArguments, "--scenario", scenario, "--spec-version", revision, "--timeout", "60000", "-o", results],
+  [...suiteArguments, "--scenario", scenario, "--spec-version", revision, "--timeout", String(6 * PATIENCE), "-o", results],
   {
     env: {
       ...session,

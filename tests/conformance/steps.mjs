@@ -6,7 +6,7 @@ export const CAPABILITIES = { roots: {}, sampling: {}, elicitation: { form: {} }
 const ONLY_LISTS = new Set(["json-schema-ref-no-deref"]);
 /** Its answer lacks what this revision demands; what is judged is that nobody repeats the call, not that the SDK objects. */
 const INCOMPLETE_ON_PURPOSE = "test_mrtr_no_result_type";
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 
 /** Answers the server's questions: by the defaults that it gives, else by a value of the right type. */
 export function answerQuestions(session, scenario) {

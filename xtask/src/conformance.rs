@@ -178,7 +178,7 @@ impl Session {
             .map_err(|error| format!("cannot create {}: {error}", scratch.display()))?;
         // The suite has a limit of its own; this one is for a keychain service or bus that hangs.
         let answer = Command::new("timeout")
-            .args(["-k", "5", "150", "dbus-run-session", "--"])
+            .args(["-k", "5", "600", "dbus-run-session", "--"])
             .arg(&self.node)
             .arg(paths::workspace().join("tests/conformance/scenario.mjs"))
             .args([scenario, revision, host])
