@@ -1,12 +1,11 @@
 //! One bridge: attach, lend tokens under leases, bring switches, notice its end.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::CodecError;
 use model::Era;
-use platform::process::ancestors;
+use platform::process::parent_executable;
 use platform::socket::Peer;
 use token_lease::{AgentMessage, BridgeMessage, LeaseId, TokenRefusal};
 use tokio::sync::mpsc;
@@ -23,14 +22,13 @@ const ATTACH_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writer, peer: Peer) {
     let attach = tokio::time::timeout(ATTACH_WITHIN, reader.next::<BridgeMessage>()).await;
     let Ok(Ok(Some(BridgeMessage::Attach { app, server, account, workspace: _ }))) = attach else { return };
-    let parent = peer.pid.and_then(parent_executable);
     let wish = Wish { app, server, entry: account };
     let (outbox, mut outgoing) = mpsc::unbounded_channel();
     let since = agent.world.now();
     let attached = agent
         .attach(&wish, |sessions| {
             let (app, server, entry) = (wish.app.clone(), wish.server.clone(), wish.entry.clone());
-            sessions.open(app, server, entry, peer.pid, parent.clone(), since, outbox.clone())
+            sessions.open(app, server, entry, peer.pid, since, outbox.clone())
         })
         .await;
     let (session, first) = match attached {
@@ -46,6 +44,12 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
     let _closes = Closes { agent: Arc::clone(agent), session };
     if writer.send(&first).await.is_err() {
         return;
+    }
+    // The program that started the bridge, as the kernel tells: the app, or a shell in between. Read when the bridge
+    // has its answer: it takes longer than all the rest.
+    if let Some(parent) = peer.pid.and_then(parent_executable) {
+        lock(&agent.sessions).set_parent(session, parent);
+        agent.tell();
     }
     loop {
         tokio::select! {
@@ -132,11 +136,6 @@ fn learn(agent: &Agent, session: SessionId, era: Era) {
     if let Err(error) = noted {
         tracing::warn!(%error, "an era was not noted");
     }
-}
-
-/// The program that started the bridge, as the kernel tells: the app, or a shell in between.
-fn parent_executable(pid: u32) -> Option<PathBuf> {
-    ancestors(pid).links.get(1).and_then(|parent| parent.executable.clone())
 }
 
 /// Takes the Session out however the connection ends.

@@ -33,16 +33,24 @@ pub fn run(root: Root) -> Result<(), Error> {
     }
     let state = StateFile::open(&root).map_err(error::of_state)?;
     adopt_session_bus(&state);
-    if let Ok(executable) = std::env::current_exe()
-        && let Err(error) = platform::publish::publish(&root, &executable, env!("CARGO_PKG_VERSION"))
-    {
-        tracing::warn!(%error, "the stable path could not be published");
+    // What configurations name must be there before anybody can ask for one. Where it is, making sure that it is this
+    // executable means reading both, which takes longer than all the rest of a start: nobody waits for that.
+    let is_there = platform::publish::entry_executable(&root).is_file();
+    if !is_there {
+        publish(&root);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::new(ErrorCode::Failed, format!("the agent cannot run: {e}")))?;
-    let served = runtime.block_on(serve(root, state, &life));
+    let served = runtime.block_on(async {
+        let publishing = root.clone();
+        let serving = serve(root, state, &life);
+        if is_there {
+            tokio::task::spawn_blocking(move || publish(&publishing));
+        }
+        serving.await
+    });
     // The keychain's thread may be waiting for a person; the end does not wait for it.
     runtime.shutdown_background();
     drop(life);
@@ -73,6 +81,15 @@ async fn serve(root: Root, state: StateFile, life: &Lock) -> Result<(), Error> {
     looking.abort();
     tracing::info!(why, "agent ends");
     Ok(())
+}
+
+/// Heals `bin/hallpass`.
+fn publish(root: &Root) {
+    if let Ok(executable) = std::env::current_exe()
+        && let Err(error) = platform::publish::publish(root, &executable, env!("CARGO_PKG_VERSION"))
+    {
+        tracing::warn!(%error, "the stable path could not be published");
+    }
 }
 
 /// An agent that a bridge started has its host's environment, which says nothing of the person's session.

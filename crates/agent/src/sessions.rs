@@ -100,14 +100,12 @@ impl Sessions {
     }
 
     /// Enters a Session. What it may do is set by [`Self::set`].
-    #[expect(clippy::too_many_arguments, reason = "each is one fact of the connection")]
     pub(crate) fn open(
         &mut self,
         app: ClientAppId,
         server: ServerId,
         entry: Option<AccountId>,
         pid: Option<u32>,
-        parent: Option<PathBuf>,
         since: UnixTime,
         outbox: mpsc::UnboundedSender<AgentMessage>,
     ) -> SessionId {
@@ -118,7 +116,7 @@ impl Sessions {
             server,
             entry,
             pid,
-            parent,
+            parent: None,
             since,
             current: Current::Closed { account: None },
             outbox,
@@ -127,6 +125,13 @@ impl Sessions {
         };
         self.live.insert(id, session);
         id
+    }
+
+    /// Notes the program that started the bridge.
+    pub(crate) fn set_parent(&mut self, id: SessionId, parent: PathBuf) {
+        if let Some(session) = self.live.get_mut(&id) {
+            session.parent = Some(parent);
+        }
     }
 
     /// Makes `current` what holds for a Session, without telling the bridge.
@@ -240,7 +245,7 @@ mod tests {
     fn open(sessions: &mut Sessions) -> (SessionId, mpsc::UnboundedReceiver<AgentMessage>) {
         let (tx, rx) = mpsc::unbounded_channel();
         let app = ClientAppId::parse("cursor").unwrap();
-        let id = sessions.open(app, ServerId::parse("s").unwrap(), None, None, None, UnixTime(0), tx);
+        let id = sessions.open(app, ServerId::parse("s").unwrap(), None, None, UnixTime(0), tx);
         (id, rx)
     }
 

@@ -11,9 +11,13 @@ pub trait AgentLink: Send + Sync + 'static {
     /// What is said to the agent.
     type Writer: AsyncWrite + Send + Unpin + 'static;
 
-    /// Connects as a bridge, and starts an agent where none runs. Called again after the connection was
-    /// lost; the pauses in between are the caller's affair.
-    fn connect(&self) -> impl Future<Output = Result<(Self::Reader, Self::Writer), LinkError>> + Send;
+    /// Connects as a bridge, and starts an agent where none runs. `first` is the line that opens the Session, line
+    /// feed and all; it is sent right behind the hello. Called again after the connection was lost; the pauses in
+    /// between are the caller's affair.
+    fn connect(
+        &self,
+        first: &[u8],
+    ) -> impl Future<Output = Result<(Self::Reader, Self::Writer), LinkError>> + Send;
 }
 
 /// Why there is no agent, in words for the host.

@@ -70,13 +70,13 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let connector = Arc::new(connector);
+    let connector = Connector { link: Arc::new(connector), first: line(&options.attach()).into() };
     let (sender, mut events) = mpsc::channel(256);
     let mut bridge = Bridge::new(&options, clock, sender);
     let mut host_in = Lines::new(stdin, MAX_MESSAGE);
     let mut host_out = Outbox::new(stdout);
     let mut backoff = FIRST_PAUSE;
-    let mut agent = Agent::Connecting(connect(&connector, Duration::ZERO));
+    let mut agent = Agent::Connecting(connector.connect(Duration::ZERO));
     let mut end = std::pin::pin!(end);
     let mut accepted_at = Instant::now();
     let code = loop {
@@ -93,7 +93,7 @@ where
         };
         match woken {
             Woken::End | Woken::Host(Ok(None)) => break 0,
-            Woken::Agent(said) => heard(&mut bridge, &options, &mut agent, &connector, &mut backoff, said),
+            Woken::Agent(said) => heard(&mut bridge, &mut agent, &connector, &mut backoff, said),
             Woken::Wrote(Ok(())) => {}
             // The host does not read any more.
             Woken::Wrote(Err(error)) => {
@@ -120,7 +120,7 @@ where
                     accepted_at = Instant::now();
                 }
                 while let Some(said) = agent.said_already().await {
-                    heard(&mut bridge, &options, &mut agent, &connector, &mut backoff, said);
+                    heard(&mut bridge, &mut agent, &connector, &mut backoff, said);
                     hand_over(&mut bridge, &mut host_out, &mut agent);
                 }
                 bridge.line_from_host(line);
@@ -157,7 +157,8 @@ impl<L: AgentLink> Agent<L> {
 
     fn say(&mut self, message: &BridgeMessage) {
         if let Self::Connected(_, outbox) = self {
-            let line = serde_json::to_vec(message).expect("a wire message always serialises");
+            let mut line = line(message);
+            line.pop();
             outbox.push(line.into());
         }
     }
@@ -179,22 +180,20 @@ fn hand_over<L: AgentLink, W: AsyncWrite + Unpin>(
 
 fn heard<L: AgentLink>(
     bridge: &mut Bridge,
-    options: &Options,
     agent: &mut Agent<L>,
-    connector: &Arc<L>,
+    connector: &Connector<L>,
     backoff: &mut Duration,
     said: AgentSays<L>,
 ) {
     let failed = match said {
         AgentSays::Connected(Ok((reader, writer))) => {
             *agent = Agent::Connected(Lines::new(reader, MAX_LINE), Outbox::new(writer));
-            agent.say(&options.attach());
             return;
         }
         AgentSays::Connected(Err(error)) => {
             bridge.agent_absent(error);
             *backoff = (*backoff * 2).min(LONGEST_PAUSE);
-            *agent = Agent::Connecting(connect(connector, *backoff));
+            *agent = Agent::Connecting(connector.connect(*backoff));
             return;
         }
         AgentSays::Wrote(Ok(())) => return,
@@ -217,19 +216,34 @@ fn heard<L: AgentLink>(
     tracing::warn!(reason = failed, "the agent is lost");
     bridge.agent_lost();
     bridge.to_agent.clear();
-    *agent = Agent::Connecting(connect(connector, *backoff));
+    *agent = Agent::Connecting(connector.connect(*backoff));
     // Doubled until an agent says something sensible again.
     *backoff = (*backoff * 2).min(LONGEST_PAUSE);
 }
 
-fn connect<L: AgentLink>(connector: &Arc<L>, backoff: Duration) -> Connecting<L> {
-    let connector = connector.clone();
-    Box::pin(async move {
-        if !backoff.is_zero() {
-            tokio::time::sleep(backoff).await;
-        }
-        connector.connect().await
-    })
+/// The way to the agent, and what is said there first: which Session this is.
+struct Connector<L> {
+    link: Arc<L>,
+    first: Bytes,
+}
+
+impl<L: AgentLink> Connector<L> {
+    fn connect(&self, backoff: Duration) -> Connecting<L> {
+        let (link, first) = (self.link.clone(), self.first.clone());
+        Box::pin(async move {
+            if !backoff.is_zero() {
+                tokio::time::sleep(backoff).await;
+            }
+            link.connect(&first).await
+        })
+    }
+}
+
+/// A message to the agent with its line feed.
+fn line(message: &BridgeMessage) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("a wire message always serialises");
+    line.push(b'\n');
+    line
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

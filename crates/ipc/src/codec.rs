@@ -68,11 +68,21 @@ impl<W: AsyncWrite + Unpin> LineWriter<W> {
 
     /// Writes one message and its line feed.
     pub async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), CodecError> {
+        self.send_with(message, &[]).await
+    }
+
+    /// The same, with lines that were made elsewhere behind it, in one write.
+    pub(crate) async fn send_with<T: Serialize>(
+        &mut self,
+        message: &T,
+        behind: &[u8],
+    ) -> Result<(), CodecError> {
         let mut line = serde_json::to_vec(message).map_err(|source| CodecError::Malformed { source })?;
         line.push(b'\n');
         if line.len() > MAX_LINE {
             return Err(CodecError::TooLong);
         }
+        line.extend_from_slice(behind);
         let written = self.0.write_all(&line).await;
         line.fill(0);
         written?;
@@ -103,6 +113,10 @@ pub enum CodecError {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
 
     #[tokio::test]
@@ -125,6 +139,37 @@ mod tests {
             };
             assert_eq!(tokio::join!(send, read).1, [1, 2]);
         }
+    }
+
+    /// Keeps each write for itself.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncWrite for Writes {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_behind_a_message_goes_in_the_same_write() {
+        let mut writer = LineWriter::new(Writes::default());
+        writer.send_with(&1, b"[]\n").await.unwrap();
+        writer.send(&2).await.unwrap();
+        assert_eq!(writer.into_inner().0, [b"1\n[]\n".to_vec(), b"2\n".to_vec()]);
     }
 
     #[tokio::test]

@@ -45,10 +45,10 @@ impl Starter {
 /// Connects as a person's front; starts the agent if none is running, and one that is too old is asked to
 /// retire first. [`session_record`] is what to send next.
 pub async fn open_control(root: &Root, starter: &Starter) -> Result<Connection, StartError> {
-    match connect_or_start(root, Role::Control, starter).await {
+    match connect_or_start(root, Role::Control, &[], starter).await {
         Err(StartError::Refused { error, versions }) if versions.iter().max() < VERSIONS.iter().max() => {
             retire(root, error, versions).await?;
-            connect_or_start(root, Role::Control, starter).await
+            connect_or_start(root, Role::Control, &[], starter).await
         }
         other => other,
     }

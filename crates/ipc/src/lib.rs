@@ -21,7 +21,7 @@ mod hello;
 mod view;
 
 pub use codec::{CodecError, LineReader, LineWriter, MAX_LINE};
-pub use connection::{Connection, StartError, Starter, connect, connect_or_start, role_connection};
+pub use connection::{Connection, StartError, Starter, connect, connect_or_start};
 pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep};
 pub use error::{Error, ErrorCode};
 pub use front::{locations, open_control, session_record};

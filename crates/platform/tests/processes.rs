@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use hallpass_platform::process::{ancestors, boot_id, executable, running, start_time};
+use hallpass_platform::process::{ancestors, boot_id, executable, parent_executable, running, start_time};
 
 use super::{PROBE, Probe, start_fresh, wait_for, wait_for_file};
 
@@ -19,6 +19,7 @@ fn the_chain_names_the_process_its_parent_and_their_executables() {
     assert_eq!(pids, [probe.child.id(), std::process::id()]);
     assert!(same_file(chain.links[0].executable.as_deref().expect("a path"), Path::new(PROBE)));
     assert_eq!(Some(chain.links[0].start_time), start_time(probe.child.id()));
+    assert_eq!(parent_executable(probe.child.id()), chain.links[1].executable);
     assert!(chain.links.is_sorted_by(|child, parent| child.start_time >= parent.start_time));
     if cfg!(target_os = "linux") {
         assert!(chain.complete, "{chain:?}");

@@ -71,9 +71,10 @@ impl AgentLink for Link {
     type Reader = ReadHalf<Stream>;
     type Writer = WriteHalf<Stream>;
 
-    async fn connect(&self) -> Result<(Self::Reader, Self::Writer), LinkError> {
+    async fn connect(&self, first: &[u8]) -> Result<(Self::Reader, Self::Writer), LinkError> {
         let absent = || LinkError { message: "no agent was started".into(), hint: "start one".into() };
-        let (ours, theirs) = pair(self.carrier).await;
+        let (mut ours, theirs) = pair(self.carrier).await;
+        ours.write_all(first).await.map_err(|_| absent())?;
         self.knock.send(theirs).map_err(|_| absent())?;
         Ok(split(ours))
     }

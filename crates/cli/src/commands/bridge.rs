@@ -55,6 +55,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Parsed {
 
 /// Runs until the host goes away.
 pub(crate) fn run(options: bridge::Options) -> ExitCode {
+    platform::process::keep_large_buffers_apart();
     let link = match link::root().and_then(|root| Ok(Agent { root, starter: link::bridge_starter()? })) {
         Ok(link) => link,
         Err(error) => return crate::output::fail(&error, false),
@@ -101,8 +102,8 @@ impl AgentLink for Agent {
     type Reader = BufReader<ReadHalf<Connection>>;
     type Writer = WriteHalf<Connection>;
 
-    async fn connect(&self) -> Result<(Self::Reader, Self::Writer), LinkError> {
-        match ipc::connect_or_start(&self.root, Role::Bridge, &self.starter).await {
+    async fn connect(&self, first: &[u8]) -> Result<(Self::Reader, Self::Writer), LinkError> {
+        match ipc::connect_or_start(&self.root, Role::Bridge, first, &self.starter).await {
             Ok(connection) => Ok((connection.reader.into_inner(), connection.writer.into_inner())),
             Err(error) => {
                 let error = error.to_error();

@@ -26,11 +26,19 @@ pub struct Chain {
 
 /// Walks from a process up to the top of the tree.
 pub fn ancestors(pid: u32) -> Chain {
-    walk(pid, system::facts, system::executable, system::is_top)
+    walk(pid, DEEPEST, system::facts, system::executable, system::is_top)
+}
+
+/// The executable of the process that started this one, where the system tells us: the second link of [`ancestors`],
+/// without the way above it.
+pub fn parent_executable(pid: u32) -> Option<PathBuf> {
+    let chain = walk(pid, 2, system::facts, system::executable, system::is_top);
+    chain.links.into_iter().nth(1)?.executable
 }
 
 fn walk(
     pid: u32,
+    deepest: usize,
     facts: impl Fn(u32) -> Option<Facts>,
     executable: impl Fn(u32) -> Option<PathBuf>,
     is_top: impl Fn(u32, Facts) -> bool,
@@ -60,7 +68,7 @@ fn walk(
         if is_top(next, now) {
             break true;
         }
-        if links.len() >= DEEPEST || links.iter().any(|link| link.pid == now.parent) {
+        if links.len() >= deepest || links.iter().any(|link| link.pid == now.parent) {
             break false;
         }
         next = now.parent;
@@ -85,13 +93,27 @@ mod tests {
 
     fn walk_tree(pid: u32, rows: &[(u32, u32, u64)]) -> (Vec<u32>, bool) {
         let tree = tree(rows);
-        let chain = walk(pid, |pid| tree.get(&pid).copied(), |_| None, |_, facts: Facts| facts.parent == 0);
+        let facts = |pid| tree.get(&pid).copied();
+        let chain = walk(pid, DEEPEST, facts, |_| None, |_, facts: Facts| facts.parent == 0);
         (chain.links.iter().map(|link| link.pid).collect(), chain.complete)
     }
 
     #[test]
     fn a_whole_chain_is_complete() {
         assert_eq!(walk_tree(30, &[(30, 20, 9), (20, 1, 5), (1, 0, 0)]), (vec![30, 20, 1], true));
+    }
+
+    #[test]
+    fn a_short_way_ends_where_it_was_told_to() {
+        let tree = tree(&[(30, 20, 9), (20, 1, 5), (1, 0, 0)]);
+        let asked = Cell::new(0);
+        let facts = |pid| {
+            asked.set(asked.get() + u32::from(pid == 1));
+            tree.get(&pid).copied()
+        };
+        let chain = walk(30, 2, facts, |_| None, |_, facts: Facts| facts.parent == 0);
+        assert_eq!(chain.links.iter().map(|link| link.pid).collect::<Vec<_>>(), [30, 20]);
+        assert_eq!((chain.complete, asked.get()), (false, 0));
     }
 
     #[test]
@@ -118,6 +140,6 @@ mod tests {
             let facts: Option<Facts> = tree.get(&pid).copied();
             if pid == 30 && asked.get() > 2 { facts.map(|facts| Facts { parent: 1, ..facts }) } else { facts }
         };
-        assert!(!walk(30, facts, |_| None, |_, facts: Facts| facts.parent == 0).complete);
+        assert!(!walk(30, DEEPEST, facts, |_| None, |_, facts: Facts| facts.parent == 0).complete);
     }
 }

@@ -95,6 +95,9 @@ pub(super) fn harden(_hardening: Hardening) -> io::Result<()> {
 /// The system takes such pages back by itself, and has no call for it that is safe to make.
 pub(super) const fn let_go_of_start_up_code() {}
 
+/// The system's allocator does so by itself.
+pub(super) const fn keep_large_buffers_apart() {}
+
 pub(super) async fn watch_parent() {
     let Some(parent) = getppid().filter(|parent| !parent.is_init()) else { return pending().await };
     let Ok(queue) = watch(parent) else { return pending().await };

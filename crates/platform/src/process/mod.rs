@@ -13,7 +13,7 @@ mod windows;
 
 use std::path::PathBuf;
 
-pub use chain::{Ancestor, Chain, ancestors};
+pub use chain::{Ancestor, Chain, ancestors, parent_executable};
 pub use end::asked_to_end;
 
 #[cfg(target_os = "linux")]
@@ -90,6 +90,13 @@ pub fn harden(hardening: Hardening) -> std::io::Result<()> {
 /// from the same file. For a process that starts much and then does little. Does nothing where it cannot.
 pub fn let_go_of_start_up_code() {
     system::let_go_of_start_up_code();
+}
+
+/// From now on large buffers (two megabytes and more) get memory of their own from the system, grow without being copied
+/// and are given back whole when they are dropped. For a process whose messages are small but for a few. Call it
+/// before the first of them. Does nothing where that is the system's way anyhow.
+pub fn keep_large_buffers_apart() {
+    system::keep_large_buffers_apart();
 }
 
 /// Resolves when the process that started this one is gone. Never resolves where it was gone before the
