@@ -1,12 +1,15 @@
 //! Servers come in: by a pasted URL, link, command or snippet, and out of other apps' files.
 
 use std::path::Path;
+use std::process::Stdio;
 
+use ipc::Request;
 use serde_json::{Value, json};
 use testbed::mcp_server::{Eras, McpServer};
 
+use crate::support::control::Control;
 use crate::support::people::whoami;
-use crate::support::{Ran, SERVER, World};
+use crate::support::{Ran, SERVER, World, eventually};
 
 /// A made-up token in the form of a common one.
 const TOKEN: &str = "ghp_pastedQ7xK2mV9tR4wZ8bN1cJ5hL3pS6dF0g";
@@ -83,6 +86,84 @@ async fn links_commands_and_urls_with_keys_are_read_too() {
         assert!(!ran.err.contains(TOKEN), "{ran:?}");
     }
     assert_eq!(world.run(&["servers", "list", "--json"]).await.ok().json()["servers"], json!([]));
+}
+
+#[tokio::test]
+async fn every_door_refuses_an_address_or_a_header_with_a_secret() {
+    let world = World::new().await;
+    let endpoint = world.server.endpoint();
+    let mut control = Control::open(&world).await;
+    let add = |url: &str, headers: &[(&str, &str)]| Request::AddServer {
+        url: url.to_owned(),
+        id: None,
+        label: None,
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        registration: model::RegistrationChoice::default(),
+        private_network: false,
+        ca: None,
+        imported_from: None,
+    };
+    let bearer = format!("Bearer {TOKEN}");
+    for (url, headers, part) in [
+        (format!("{endpoint}?api_key=hunter2hunter2"), &[][..], "carries a secret"),
+        (format!("{endpoint}?x=1&access_token={TOKEN}"), &[], "carries a secret"),
+        (format!("{endpoint}/s/{TOKEN}/mcp"), &[], "carries a secret"),
+        (endpoint.replace("://", "://ana:hunter2hunter2@"), &[], "user name"),
+        ("https://mcp.\u{430}cme.example/mcp".to_owned(), &[], "look like others"),
+        (endpoint.clone(), &[("Authorization", "x")], "credential"),
+        (endpoint.clone(), &[("X-Acme-Token", "hunter2hunter2")], "credential"),
+        (endpoint.clone(), &[("X-Tenant", TOKEN)], "credential"),
+        (endpoint.clone(), &[("X-Odd", &bearer)], "credential"),
+        (endpoint.clone(), &[(TOKEN, "x")], "credential"),
+        (endpoint.clone(), &[("Host", "a.example")], "set by Hallpass"),
+        (endpoint.clone(), &[("Mcp-Session-Id", "1")], "set by Hallpass"),
+        (endpoint.clone(), &[("X-Two\r\nHost", "a")], "cannot be sent"),
+    ] {
+        let error = control.ask(add(&url, headers)).await.expect_err(&url);
+        assert!(error.message.contains(part) && !error.hint.is_empty(), "{url} {headers:?}: {error:?}");
+        let said = format!("{} {}", error.message, error.hint);
+        assert!(!said.contains(TOKEN) && !said.contains("hunter2"), "{said}");
+    }
+    assert_eq!(world.run(&["servers", "list", "--json"]).await.ok().json()["servers"], json!([]));
+    assert_eq!(holding(&world.root(), TOKEN), Vec::<String>::new());
+    assert_eq!(holding(&world.root(), "hunter2"), Vec::<String>::new());
+    control.ask(add(&endpoint, &[("X-Goog-User-Project", "acme-tickets-1234")])).await.expect("no secret");
+}
+
+#[tokio::test]
+async fn a_server_that_is_removed_during_a_sign_in_gets_nobody_s_token() {
+    let world = World::new().await;
+    world.add_server().await;
+    let mut waiting = world.hallpass(&["login", SERVER, "--no-browser", "--yes", "--timeout", "5m"]);
+    waiting.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut waiting = tokio::process::Command::from(waiting).kill_on_drop(true).spawn().expect("it starts");
+    eventually("the sign-in", async || {
+        (world.status().await["sign_ins"][0]["server"] == SERVER).then_some(())
+    })
+    .await;
+    world.run(&["servers", "remove", SERVER]).await.ok();
+    // It does not wait for the browser of a server that is no more.
+    assert_eq!(waiting.wait().await.expect("it ends").code(), Some(130));
+    let state = world.state();
+    assert_eq!((&state["grants"], &state["accounts"]), (&json!([]), &json!({})), "{state}");
+}
+
+#[tokio::test]
+async fn what_the_issuer_is_not_to_hear_it_does_not_hear_later_either() {
+    let world = World::with_ana().await;
+    world.sandbox.lock_keychain().expect("it can be locked");
+    world.run(&["logout", SERVER, "--no-revoke"]).await.ok();
+    let state = world.state();
+    assert_eq!((&state["grants"], state["revocations"].as_array().map(Vec::len)), (&json!([]), Some(1)));
+    world.sandbox.unlock_keychain().expect("it can be unlocked");
+    // The next agent deletes the item at once.
+    world.run(&["agent", "stop"]).await.ok();
+    world.run(&["status"]).await;
+    eventually("the end of what is pending", async || {
+        (world.state()["revocations"] == json!([])).then_some(())
+    })
+    .await;
+    assert_eq!(world.issuer.handle().stats().revocations, 0, "the person said that it is not to be told");
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! Administrators make, check, sign and verify lists; the minisign tool and we read each other's files. No agent.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use testbed::authority::{Authority, Certificate};
+use testbed::authorization_server::AuthorizationServer;
+use testbed::mcp_server::{Eras, McpServer};
 
 use crate::support::executable;
 
@@ -49,7 +52,7 @@ fn minisign(folder: &TempDir, args: &[&str], stdin: &str) -> Said {
     run(Path::new("minisign"), folder, args, stdin)
 }
 
-fn json(said: &Said) -> Value {
+fn answer(said: &Said) -> Value {
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
@@ -71,11 +74,11 @@ fn a_list_goes_from_nothing_to_signed_and_verified() {
     presets(&folder, &["new", "list.json"], "", 0);
     presets(&folder, &["new", "list.json"], "", 2);
     presets(&folder, &["lint", "list.json"], "", 0);
-    let schema: Value = json(&presets(&folder, &["schema"], "", 0));
+    let schema: Value = answer(&presets(&folder, &["schema"], "", 0));
     assert_eq!(schema["title"], "Hallpass list");
 
     let created =
-        json(&presets(&folder, &["keygen", "--out", "k", "--password-stdin", "--json"], "hunter2\n", 0));
+        answer(&presets(&folder, &["keygen", "--out", "k", "--password-stdin", "--json"], "hunter2\n", 0));
     assert_eq!(created["words"].as_str().expect("words").split(' ').count(), 8);
     // Neither overwritten nor asked for where nobody can answer.
     presets(&folder, &["keygen", "--out", "k", "--no-password"], "", 2);
@@ -88,8 +91,19 @@ fn a_list_goes_from_nothing_to_signed_and_verified() {
     assert!(!folder.path().join("list.json.minisig").exists());
     presets(&folder, &["sign", "list.json", "--key", "k", "--password-stdin"], "hunter2\n", 0);
 
+    // Whoever reads a signature while it is made anew has the old one whole.
+    let path = folder.path().join("list.json.minisig");
+    let (old, mut open) = (fs::read(&path).expect("there"), fs::File::open(&path).expect("there"));
+    presets(&folder, &["sign", "list.json", "--key", "k", "--password-stdin"], "hunter2\n", 0);
+    let mut read = Vec::new();
+    open.read_to_end(&mut read).expect("it is open");
+    assert_eq!(read, old);
+    assert_ne!(open.metadata().expect("it is open").ino(), fs::metadata(&path).expect("there").ino());
+    let others = fs::read_dir(folder.path()).expect("a folder").flatten();
+    let others: Vec<_> = others.filter(|file| file.path().extension().is_some_and(|e| e == "new")).collect();
+    assert!(others.is_empty(), "{others:?}");
     let key = key_of(&folder, "k.pub");
-    let verified = json(&presets(&folder, &["verify", "list.json", "--key", &key, "--json"], "", 0));
+    let verified = answer(&presets(&folder, &["verify", "list.json", "--key", &key, "--json"], "", 0));
     assert_eq!((&verified["words"], &verified["serial"]), (&created["words"], &Value::from(1)));
     assert_eq!(verified["schema"], "hallpass.presets.verify/1");
 
@@ -123,7 +137,7 @@ fn a_list_with_a_secret_is_neither_published_nor_repeated() {
     let said = presets(&folder, &["lint", "list.json"], "", 1);
     assert!(said.out.contains("error P03  /servers/0/server/remotes/0/url"), "{said:?}");
     let machine = presets(&folder, &["lint", "list.json", "--json"], "", 1);
-    let found = json(&machine);
+    let found = answer(&machine);
     assert_eq!((&found["good"], &found["findings"][0]["rule"]), (&Value::from(false), &Value::from("P03")));
     let signed = presets(&folder, &["sign", "list.json", "--key", "k"], "", 1);
     assert!(!folder.path().join("list.json.minisig").exists());
@@ -137,6 +151,60 @@ fn a_list_with_a_secret_is_neither_published_nor_repeated() {
     }
     fs::write(folder.path().join("bad.json"), " ".repeat(1024 * 1024 + 1)).expect("written");
     assert!(presets(&folder, &["lint", "bad.json"], "", 1).err.contains("larger than 1 MiB"));
+}
+
+#[tokio::test]
+async fn lint_online_asks_servers_and_issuers_whether_they_are_as_declared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new("Acme Internal CA");
+    let good = authority.identify(Certificate::Good);
+    let issuer = AuthorizationServer::start_tls(&good).await.expect("a port");
+    let server = McpServer::protected_tls(issuer.handle(), &good, Eras::Both).await.expect("a port");
+    fs::write(folder.path().join("acme.pem"), authority.pem()).expect("written");
+    let entry = |name: &str, url: &str, issuer: &str| {
+        json!({
+            "server": {"name": name, "version": "1.0.0", "remotes": [{"type": "streamable-http", "url": url}]},
+            "_meta": {"dev.hallpass/server": {"oauth": {"issuer": issuer}}},
+        })
+    };
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its own");
+    let list = json!({
+        "servers": [
+            entry("com.acme/good", &server.endpoint(), issuer.issuer()),
+            entry("com.acme/other-issuer", &format!("{}?x=1", server.endpoint()), "https://login.acme.example"),
+            entry("com.acme/gone", &format!("https://{gone}/mcp"), issuer.issuer()),
+        ],
+        "_meta": {"dev.hallpass/list": {
+            "id": "com.acme/tools", "title": "Acme", "serial": 1, "issued": "2026-01-01T00:00:00Z",
+            "expires": "2099-01-01T00:00:00Z",
+        }},
+    });
+    fs::write(folder.path().join("list.json"), list.to_string()).expect("written");
+    let findings_of = |more: &'static [&'static str]| {
+        let folder = folder.path().to_owned();
+        tokio::task::spawn_blocking(move || {
+            let args = [&["presets", "lint", "list.json", "--json"], more].concat();
+            let output =
+                Command::new(executable()).args(args).current_dir(&folder).env("HOME", &folder).output();
+            let output = output.expect("it runs");
+            assert_eq!(output.status.code(), Some(0), "warnings do not forbid it: {output:?}");
+            let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let findings = found["findings"].as_array().cloned().unwrap_or_default();
+            findings.into_iter().filter(|one| one["rule"] == "W05").collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(findings_of(&[]).await.expect("it ends"), Vec::<Value>::new());
+    let found = findings_of(&["--online", "--ca", "acme.pem"]).await.expect("it ends");
+    let places: Vec<&str> = found.iter().filter_map(|one| one["at"].as_str()).collect();
+    assert_eq!(places, ["com.acme/other-issuer", "com.acme/gone"], "{found:?}");
+    assert!(
+        found.iter().all(|one| one["message"].as_str().is_some_and(|text| !text.is_empty())),
+        "{found:?}"
+    );
+    let found = findings_of(&["--online"]).await.expect("it ends");
+    assert_eq!(found.len(), 3, "nobody trusts that authority: {found:?}");
+    assert!(found[0]["message"].as_str().is_some_and(|text| text.contains("Acme Internal CA")), "{found:?}");
+    assert!(!folder.path().join(".hallpass-dev").exists(), "an administrator's check leaves nothing behind");
 }
 
 #[test]

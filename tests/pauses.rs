@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 use testbed::authorization_server::{TokenFault, TokenRequests};
+use testbed::host::HostError;
 
 use crate::support::people::{asked, eras, handshake, refusal, whoami};
 use crate::support::{SERVER, World, eventually};
@@ -21,6 +22,11 @@ async fn a_paused_server_is_closed_for_everybody_until_it_is_opened_again_and_ke
         let seen = asked(&world);
         let said = refusal(&host).await;
         assert!(said.contains("paused by you") && said.contains("hallpass servers resume tickets"), "{said}");
+        let read = host.send("resources/read", json!({"uri": "x:y"})).await.expect("the bridge reads");
+        match read.result().await {
+            Err(HostError::Rpc(error)) => assert_eq!(error["data"]["code"], "server_closed", "{error}"),
+            other => panic!("nothing may be read, yet the answer is {other:?}"),
+        }
         let newcomer = world.host_in(handshake(), "claude-desktop", &[]).await;
         assert!(refusal(&newcomer).await.contains("paused by you"));
         assert_eq!(asked(&world), seen, "nothing was sent");
@@ -59,6 +65,38 @@ async fn a_server_that_did_not_answer_is_shown_so_until_it_does() {
     world.run(&["servers", "test", SERVER]).await.ok();
     let shown = world.run(&["servers", "show", SERVER, "--json"]).await.ok().json();
     assert_eq!((&shown["state"], &shown["trouble"]), (&json!("connected"), &json!(null)));
+}
+
+#[tokio::test]
+async fn what_only_a_bridge_runs_into_is_shown_until_it_goes_well_again() {
+    let world = World::with_ana().await;
+    for era in eras() {
+        let host = world.host_in(era, "cursor", &[]).await;
+        assert_eq!(whoami(&host).await.unwrap(), "ana");
+        world.server.handle().set(|knobs| knobs.status = Some(503));
+        assert!(whoami(&host).await.is_err());
+        let shown = eventually("the trouble", async || {
+            let server = world.status().await["servers"][0].clone();
+            (server["state"] == "unreachable").then_some(server)
+        })
+        .await;
+        assert_eq!(shown["trouble"], "it answered with HTTP status 503");
+        let status = world.run(&["status"]).await.ok();
+        assert!(status.out.contains("unreachable") && status.out.contains("HTTP status 503"), "{status:?}");
+        // An agent that starts anew hears of it again.
+        world.run(&["agent", "stop"]).await.ok();
+        eventually("the trouble again", async || {
+            (world.status().await["servers"][0]["trouble"] == shown["trouble"]).then_some(())
+        })
+        .await;
+        world.server.handle().set(|knobs| knobs.status = None);
+        assert_eq!(whoami(&host).await.unwrap(), "ana");
+        eventually("its end", async || {
+            let server = world.status().await["servers"][0].clone();
+            (server["state"] == "connected" && server["trouble"] == json!(null)).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

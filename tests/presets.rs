@@ -2,6 +2,7 @@
 
 mod hostile;
 mod lab;
+mod meanwhile;
 
 use serde_json::json;
 use testbed::host::HostError;
@@ -176,6 +177,8 @@ async fn an_unchanged_list_is_not_sent_again_and_a_registry_is_found_below_its_b
     let new = lab.files.asked()[asked..].to_vec();
     assert_eq!(new.len(), 1, "no signature is fetched for what has not changed: {new:?}");
     assert_eq!(new[0].if_none_match.as_deref(), Some("\"one\""));
+    let dated = |state: &serde_json::Value| state["presets"][LIST]["seen"].clone();
+    assert_eq!(dated(&world.state())["serial"], 1);
     // Our copy is gone: "not modified" would leave nothing, so the whole list is asked for.
     world.run(&["agent", "stop"]).await.ok();
     for file in std::fs::read_dir(world.root().join("cache")).unwrap() {

@@ -2,12 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use testbed::authority::{Authority, Certificate};
-use testbed::authorization_server::AuthorizationServer;
+use testbed::authorization_server::{AuthorizationServer, Availability};
 use testbed::host::HostError;
 use testbed::mcp_server::{Eras, McpServer};
 
 use crate::support::people::{handshake, whoami};
-use crate::support::{SERVER, World};
+use crate::support::{SERVER, World, eventually};
 
 /// A home, an authority in a file of it, and issuer and server behind that authority.
 struct Lab {
@@ -119,6 +119,66 @@ async fn a_wrong_name_and_an_ended_certificate_are_refused_even_with_ca() {
         let refused = lab.add(&["--ca", &lab.ca]).await.fails(6);
         assert!(refused.err.contains(word), "{certificate:?}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn an_issuer_behind_it_hears_of_a_sign_out_although_the_server_is_gone() {
+    let lab = Lab::new(Certificate::Good, Certificate::Good).await;
+    lab.add(&["--ca", &lab.ca]).await.ok();
+    let browser = format!("--as ana --ca {}", lab.ca);
+    lab.world.login_with(&browser, &["login", SERVER, "--yes"]).await.ok();
+    lab.issuer.handle().set(|knobs| knobs.revocation = Availability::Unavailable);
+    let removed = lab.world.run(&["servers", "remove", SERVER]).await.ok();
+    assert!(removed.err.contains("could not be told yet"), "{removed:?}");
+    assert_eq!(lab.world.state()["servers"], serde_json::json!({}));
+    lab.issuer.handle().set(|knobs| knobs.revocation = Availability::Open);
+    let before = lab.issuer.handle().stats().revocations;
+    // The next agent tries at once.
+    lab.world.run(&["agent", "stop"]).await.ok();
+    lab.world.run(&["status"]).await;
+    eventually("the revocation", async || (lab.issuer.handle().stats().revocations > before).then_some(()))
+        .await;
+    eventually("the end of what is pending", async || {
+        (lab.world.state()["revocations"] == serde_json::json!([])).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_authority_of_a_server_can_be_changed_and_its_bridges_follow() {
+    let lab = Lab::new(Certificate::Good, Certificate::Good).await;
+    lab.add(&["--ca", &lab.ca]).await.ok();
+    let browser = format!("--as ana --ca {}", lab.ca);
+    lab.world.login_with(&browser, &["login", SERVER, "--yes"]).await.ok();
+    let host = lab.world.host("cursor").await;
+    assert_eq!(whoami(&host).await.unwrap(), "ana");
+    let trust = async |more: &[&str]| lab.world.run(&[&["servers", "trust", SERVER], more].concat()).await;
+    let other = lab.world.sandbox.home().join("other.pem");
+    std::fs::write(&other, Authority::new("Somebody Else").pem()).unwrap();
+    for without in [&["--no-ca"][..], &["--ca", &other.display().to_string()]] {
+        trust(without).await.ok();
+        let refused = async || match whoami(&host).await {
+            Err(HostError::Rpc(error)) => Some(error.to_string()),
+            // What was on its way ends as it began.
+            _ => None,
+        };
+        let said = eventually("the refusal", refused).await;
+        assert!(said.contains("Acme Internal CA") && said.contains("servers trust tickets"), "{said}");
+        let posts = || lab.server.handle().requests().iter().filter(|one| one.http_method == "POST").count();
+        let before = posts();
+        assert!(refused().await.is_some());
+        assert_eq!(posts(), before, "nothing was sent");
+        lab.world.run(&["servers", "test", SERVER]).await.fails(6);
+    }
+    let named = trust(&["--ca", &lab.ca, "--json"]).await.ok().json();
+    assert_eq!(named["private_ca"], true);
+    let who = eventually("the call", async || whoami(&host).await.ok()).await;
+    assert_eq!(who, "ana", "nobody had to sign in again");
+    let key = lab.world.sandbox.home().join("key.pem");
+    std::fs::write(&key, lab.authority.private_key_pem()).unwrap();
+    assert!(trust(&["--ca", &key.display().to_string()]).await.fails(2).err.contains("private key"));
+    trust(&[]).await.fails(2);
+    assert_eq!(whoami(&host).await.unwrap(), "ana");
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use testbed::authority::Certificate;
 use testbed::file_server::{Body, FileServer, Page};
 
-use super::lab::{Lab, PATH, TITLE, followed};
-use crate::support::SERVER;
+use super::lab::{LIST, Lab, PATH, TITLE, followed};
+use crate::support::people::whoami;
+use crate::support::{SERVER, eventually};
 
 /// What is served, and a word that the refusal must hold.
 struct Case {
@@ -28,12 +29,22 @@ async fn whatever_is_served_in_its_place_the_list_in_force_stays_in_force() {
     let world = &lab.world;
     lab.publish(&lab.list(SERIAL)).await;
     lab.subscribe(world, &["--yes"]).await.ok();
-    let servers = world.state()["servers"].clone();
+    lab.login(world, "ana", SERVER).await.ok();
+    let host = world.host("cursor").await;
+    assert_eq!(whoami(&host).await.unwrap(), "ana");
+    let servers = eventually("the server's era", async || {
+        let servers = world.state()["servers"].clone();
+        servers[SERVER]["era"].is_string().then_some(servers)
+    })
+    .await;
     assert!(servers.get(SERVER).is_some());
+    let ratchet = world.state()["presets"][LIST]["seen"].clone();
     let other = FileServer::start_tls(&lab.authority.identify(Certificate::Good)).await.unwrap();
     put(&other, &lab, &lab.list(SERIAL + 1));
     let cases = cases(&lab, &other);
-    assert!(cases.len() >= 45, "only {} cases", cases.len());
+    let all = cases.len();
+    assert!(all >= 45, "only {all} cases");
+    let mut refused = 0;
     let mut names: Vec<_> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -61,8 +72,17 @@ async fn whatever_is_served_in_its_place_the_list_in_force_stays_in_force() {
         assert_eq!((&now["serial"], &now["title"]), (&json!(SERIAL), &json!(TITLE)), "{name}: {now}");
         assert_eq!(now["waiting"], Value::Null, "{name}: {now}");
         assert!(now["problem"].as_str().is_some_and(|text| !text.is_empty()), "{name}: {now}");
-        assert_eq!(world.state()["servers"], servers, "{name} changed a server");
+        let state = world.state();
+        assert_eq!(state["servers"], servers, "{name} changed a server");
+        assert_eq!(state["presets"][LIST]["seen"], ratchet, "{name} moved the ratchet");
+        assert_eq!(state["presets"][LIST]["in_force"], ratchet, "{name} took the place of the list");
+        assert_eq!(whoami(&host).await.unwrap(), "ana", "{name}");
+        refused += 1;
     }
+    assert_eq!(refused, all);
+    println!(
+        "hostile lists: {refused} of {all} refused, by update and by subscribe, the list in force after each"
+    );
     // Another list of the same publisher does not take its place; it can be followed by its own.
     let mut other_list = lab.list(SERIAL + 1);
     other_list["_meta"]["dev.hallpass/list"]["id"] = json!("com.acme/other");
@@ -124,6 +144,7 @@ async fn what_changes_whom_a_person_deals_with_is_shown_and_waits() {
         ("the server is gone", vec![], &["no longer on the list; it stays"]),
     ];
     let mut serial = SERIAL;
+    let (all, mut shown_as_said) = (cases.len(), 0);
     for (name, entries, says) in cases {
         serial += 1;
         let list = lab.list_of(serial, &[entries, vec![docs.clone()]].concat());
@@ -136,7 +157,11 @@ async fn what_changes_whom_a_person_deals_with_is_shown_and_waits() {
         assert_eq!(now["serial"], SERIAL, "{name}: {now}");
         assert_eq!(world.state()["servers"], servers, "{name} changed a server without a yes");
         assert_eq!(world.state()["grants"][0]["server"], SERVER, "{name}");
+        shown_as_said += 1;
     }
+    println!(
+        "lists that change with whom a person deals: {shown_as_said} of {all} shown, none in force without a yes"
+    );
     // What was seen is seen: an older one does not come back, although nobody has said yes to the newer.
     lab.publish(&lab.list(SERIAL + 1)).await;
     let old = lab.update(world, &["--yes"]).await.fails(1);
@@ -273,6 +298,10 @@ fn cases(lab: &Lab, other: &FileServer) -> Vec<Case> {
     let keys: Vec<String> =
         (0..3).map(|_| preset::generate(preset::Protection::None).unwrap().public.to_string()).collect();
     signed("three next keys", changed("/_meta/dev.hallpass~1list/nextKeys", json!(keys)), "two keys");
+    let many: Vec<Value> = (0..=preset::MAX_SERVERS)
+        .map(|n| json!({"server": {"name": format!("com.acme/s{n}"), "version": "1.0.0"}}))
+        .collect();
+    signed("more servers than a list may name", changed("/servers", json!(many)), "at most 1000 servers");
     signed("not JSON", b"serial: 6".to_vec(), "not JSON");
     signed("an array", b"[]".to_vec(), "format");
     signed("deep nesting", [b"[".repeat(5000), b"]".repeat(5000)].concat(), "deep");

@@ -1,5 +1,6 @@
 //! What every journey needs: a home, an authorization server, an MCP server, and `hallpass` in it.
 
+pub(crate) mod control;
 pub(crate) mod people;
 pub(crate) mod process;
 

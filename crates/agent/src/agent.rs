@@ -8,6 +8,7 @@ use platform::Root;
 use token_store::{Keychain, StoreError};
 use tokio::sync::{Notify, broadcast};
 
+use crate::agenda::Agenda;
 use crate::apps::Plans;
 use crate::health::Troubles;
 use crate::lifecycle::Lifecycle;
@@ -26,6 +27,8 @@ pub(crate) struct Agent {
     pub(crate) network: Network,
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) tokens: Tokens,
+    /// When which Grant is renewed.
+    pub(crate) agenda: Mutex<Agenda>,
     pub(crate) sign_ins: SignIns,
     pub(crate) plans: Plans,
     pub(crate) troubles: Troubles,
@@ -54,6 +57,7 @@ impl Agent {
             network: Network::new(state.get().environment.proxies.clone()),
             sessions: Mutex::default(),
             tokens: Tokens::default(),
+            agenda: Mutex::default(),
             sign_ins: SignIns::default(),
             plans: Plans::default(),
             troubles: Troubles::default(),

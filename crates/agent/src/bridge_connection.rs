@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc::CodecError;
-use model::Era;
+use ipc::{CodecError, Error, ErrorCode};
+use model::{Era, visible};
 use platform::process::parent_executable;
 use platform::socket::Peer;
 use token_lease::{AgentMessage, BridgeMessage, LeaseId, TokenRefusal};
@@ -90,6 +90,7 @@ fn take(
         BridgeMessage::Acknowledge { seq } => lock(&agent.sessions).acknowledge(session, seq),
         BridgeMessage::Release { lease } => lock(&agent.sessions).release(session, lease),
         BridgeMessage::Learned { era } => learn(agent, session, era),
+        BridgeMessage::Trouble { ref what } => hear_of(agent, session, what.as_deref()),
         BridgeMessage::Attach { .. } | BridgeMessage::Unknown => {}
     }
 }
@@ -136,6 +137,16 @@ fn learn(agent: &Agent, session: SessionId, era: Era) {
     if let Err(error) = noted {
         tracing::warn!(%error, "an era was not noted");
     }
+}
+
+/// What a bridge says of its Server is shown, and decides nothing.
+fn hear_of(agent: &Agent, session: SessionId, trouble: Option<&str>) {
+    let Some(server) = lock(&agent.sessions).get(session).map(|s| s.server.clone()) else { return };
+    let outcome = trouble.map_or(Ok(()), |what| {
+        Err(Error::new(ErrorCode::Unreachable, visible(what, 200))
+            .hint(format!("hallpass servers test {server} shows more")))
+    });
+    agent.asked(&server, &outcome);
 }
 
 /// Takes the Session out however the connection ends.

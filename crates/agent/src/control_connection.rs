@@ -110,6 +110,9 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
         Request::PauseServer { server, paused } => {
             Ok(Response::Server(Box::new(agent.pause_server(&server, paused).await?)))
         }
+        Request::TrustServer { server, ca } => {
+            Ok(Response::Server(Box::new(agent.trust_server(&server, ca.as_deref())?)))
+        }
         Request::RemoveServer { server } => Ok(Response::SignedOut(agent.remove_server(&server).await?)),
         Request::ConfirmSignIn { sign_in, yes } => {
             agent.sign_ins.confirm(sign_in, yes)?;
@@ -175,9 +178,7 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             Ok(Response::Presets { presets: agent.apply_preset(&digest).await? })
         }
         Request::ListPresets => Ok(Response::Presets { presets: agent.presets() }),
-        Request::RemovePreset { preset } => {
-            Ok(Response::Presets { presets: agent.remove_preset(&preset).await? })
-        }
+        Request::RemovePreset { preset } => Ok(Response::Presets { presets: agent.remove_preset(&preset)? }),
         Request::Doctor => Ok(Response::Checks { checks: agent.checks().await }),
         Request::Stop => {
             lifecycle::retire(agent)?;

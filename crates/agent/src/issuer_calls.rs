@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::Error;
-use model::{AccountKey, Endpoint, ItemId, Secret};
+use model::{AccountKey, Endpoint, ItemId, Secret, Server};
 use oauth::{
     Before, ClientAuthentication, IdentitySources, ReqwestHttp, RevocationError, SamePerson, TokenAnswer,
     TokenEndpoint, TokenError, TokenKind,
@@ -32,7 +32,9 @@ impl Agent {
     /// Sends the refresh token to its sealed token endpoint.
     pub(crate) async fn post_refresh(&self, set: &TokenSet) -> Result<Renewed, Refusal> {
         let not_sent = |error: Error| Refusal::NotSent(error.message);
-        let (http, authentication) = self.issuer(&set.seal).await.map_err(not_sent)?;
+        let server = self.server_of(&set.seal);
+        let (http, authentication) =
+            self.issuer(&set.seal, access(server.as_ref())).await.map_err(not_sent)?;
         let url = endpoint(&set.seal.token_endpoint).map_err(not_sent)?;
         let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
         let resource = Some(set.seal.resource.as_str());
@@ -50,7 +52,8 @@ impl Agent {
         old: Option<&TokenSet>,
     ) -> Subject {
         let Some(subject) = set.seal.subject.clone() else { return Subject::NothingToAsk };
-        let http = match self.issuer(&set.seal).await {
+        let server = self.server_of(&set.seal);
+        let http = match self.issuer(&set.seal, access(server.as_ref())).await {
             Ok((http, _)) => http,
             Err(error) => return Subject::CannotAsk(error.message),
         };
@@ -85,12 +88,12 @@ impl Agent {
 
     /// Tells the issuer that nobody wants these tokens any more: the refresh token first, which ends the
     /// whole grant at most issuers, then the access token.
-    pub(crate) async fn revoke_set(&self, set: &TokenSet) -> Revoked {
+    pub(crate) async fn revoke_set(&self, set: &TokenSet, access: Access<'_>) -> Revoked {
         let Some(url) = set.seal.revocation_endpoint.as_deref().and_then(|url| Endpoint::parse(url).ok())
         else {
             return Revoked::Never;
         };
-        let Ok((http, authentication)) = self.issuer(&set.seal).await else { return Revoked::NotYet };
+        let Ok((http, authentication)) = self.issuer(&set.seal, access).await else { return Revoked::NotYet };
         let tokens = [
             set.refresh_token.as_ref().map(|token| (token, TokenKind::Refresh)),
             Some((&set.access_token, TokenKind::Access)),
@@ -128,10 +131,17 @@ impl Agent {
         }
     }
 
+    /// The Server that a token set was issued for, as it is now.
+    pub(crate) fn server_of(&self, seal: &Seal) -> Option<Server> {
+        self.read(|state| state.servers.get(&seal.server).cloned())
+    }
+
     /// HTTP and authentication for a sealed issuer.
-    async fn issuer(&self, seal: &Seal) -> Result<(Arc<ReqwestHttp>, ClientAuthentication), Error> {
-        let server = self.read(|state| state.servers.get(&seal.server).cloned());
-        let access = server.as_ref().map(Access::of).unwrap_or_default();
+    async fn issuer(
+        &self,
+        seal: &Seal,
+        access: Access<'_>,
+    ) -> Result<(Arc<ReqwestHttp>, ClientAuthentication), Error> {
         let http = self.network.http(&endpoint(&seal.endpoint)?, access)?;
         let secret = self.client_secret(seal.client_secret.as_ref()).await?;
         let authentication = ClientAuthentication {
@@ -156,6 +166,11 @@ impl Agent {
             }
         }
     }
+}
+
+/// What is allowed for a Server; for one that is gone, what is allowed for all.
+pub(crate) fn access(server: Option<&Server>) -> Access<'_> {
+    server.map(Access::of).unwrap_or_default()
 }
 
 /// Scopes as a list.

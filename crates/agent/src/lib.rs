@@ -7,6 +7,7 @@
 //! agent: state file, keychain, clock; lifecycle: when it ends; renewals: what it does by itself
 //! ```
 
+mod agenda;
 mod agent;
 mod apps;
 mod bridge_connection;
@@ -23,6 +24,7 @@ mod list_rules;
 mod listener;
 mod logging;
 mod network;
+mod online;
 mod pauses;
 mod people;
 mod presets;
@@ -43,4 +45,5 @@ mod tokens;
 mod views;
 mod world;
 
+pub use online::{Declared, ask_online};
 pub use run::run;

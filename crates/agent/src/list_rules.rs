@@ -38,8 +38,22 @@ pub(crate) fn refuse_closed(state: &State, server: &Server) -> Result<(), Error>
     }
 }
 
-/// Why this Account may not use it: a list wants a verified address of certain domains.
+/// Why this Account may not use it: a list pins another issuer, or wants a verified address of certain domains.
 pub(crate) fn unwanted(state: &State, server: &Server, account: &Account) -> Option<Error> {
+    let issuer = account.key.issuer();
+    if let Some(listing) = server.in_force().find(|l| l.issuer.as_deref().is_some_and(|pin| pin != issuer)) {
+        let message = format!(
+            "the list {} lets people sign in to {} at {} alone, and {} signed in at {issuer}",
+            title(state, &listing.preset),
+            server.id,
+            listing.issuer.as_deref().unwrap_or_default(),
+            account.label
+        );
+        return Some(
+            Error::new(ErrorCode::WrongPerson, message)
+                .hint(format!("sign in anew: hallpass login {}", server.id)),
+        );
+    }
     let email = account.email.as_deref().filter(|_| account.email_verified);
     let domain =
         email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_ascii_lowercase());
@@ -88,5 +102,69 @@ pub(crate) fn refuse_removal(state: &State, server: &Server) -> Result<(), Error
             format!("the list {} makes {} mandatory", title(state, &listing.preset), server.id),
         )
         .hint(format!("to stop following the list: hallpass presets remove {}", listing.preset))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{AccountKey, AuthKind, Endpoint, Origin, Proof, ProofKind, UnixTime};
+
+    use super::*;
+
+    fn account(issuer: &str, email: &str, verified: bool) -> Account {
+        Account {
+            id: model::AccountId::parse("ana").unwrap(),
+            key: AccountKey::Subject { issuer: issuer.into(), subject: "1".into() },
+            label: "ana".into(),
+            name: None,
+            email: Some(email.into()),
+            email_verified: verified,
+            proof: Proof { kind: ProofKind::IdToken, at: UnixTime(1) },
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn only_accounts_of_the_pinned_issuer_with_a_verified_address_may_act() {
+        let listing = Listing {
+            preset: PresetId::parse("com.acme/tools").unwrap(),
+            name: "com.acme/tickets".into(),
+            title: "Tickets".into(),
+            standing: ListingStanding::Listed,
+            issuer: Some("https://login.acme.example".into()),
+            client_id: None,
+            scopes: std::collections::BTreeSet::new(),
+            email_domains: std::collections::BTreeSet::from(["acme.example".to_owned()]),
+            mandatory: false,
+            apps: std::collections::BTreeSet::new(),
+            profile: None,
+            description: None,
+            extra: serde_json::Map::new(),
+        };
+        let server = Server {
+            id: model::ServerId::parse("tickets").unwrap(),
+            label: "Tickets".into(),
+            endpoint: Endpoint::parse("https://mcp.acme.example/mcp").unwrap(),
+            headers: std::collections::BTreeMap::new(),
+            auth: AuthKind::Oauth,
+            origin: Origin::HandMade,
+            issuer: None,
+            registration: model::RegistrationChoice::default(),
+            private_network: false,
+            authority: None,
+            era: None,
+            listings: vec![listing],
+            extra: serde_json::Map::new(),
+        };
+        for (issuer, email, verified, wanted) in [
+            ("https://login.acme.example", "ana@acme.example", true, true),
+            ("https://login.acme.example", "ana@acme.example", false, false),
+            ("https://login.acme.example", "ana@evil.example", true, false),
+            // Another issuer can call anything verified.
+            ("https://login.evil.example", "ana@acme.example", true, false),
+        ] {
+            let refused = unwanted(&State::default(), &server, &account(issuer, email, verified));
+            assert_eq!(refused.is_none(), wanted, "{issuer} {email} {verified}");
+        }
     }
 }

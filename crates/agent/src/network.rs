@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use ipc::{Error, ErrorCode};
-use model::{Endpoint, PrivateAuthority, Server};
+use model::{Endpoint, PrivateAuthority, Revocation, Server};
 use oauth::{Network as Reachable, PrivateNetwork, ReqwestHttp};
 use platform::trust::{self, TrustError};
 
@@ -40,6 +40,11 @@ impl<'a> Access<'a> {
     /// What holds for a Server.
     pub(crate) fn of(server: &'a Server) -> Self {
         Self { private_network: server.private_network, authority: server.authority.as_ref() }
+    }
+
+    /// What held for the Server of a Grant that has ended.
+    pub(crate) fn after(revocation: &'a Revocation) -> Self {
+        Self { private_network: revocation.private_network, authority: revocation.authority.as_ref() }
     }
 }
 

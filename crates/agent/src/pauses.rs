@@ -1,4 +1,4 @@
-//! What a person changes of a Server that is there: its label, and whether it is open at all.
+//! What a person changes of a Server that is there: its label, which authority is trusted for it, whether it is open.
 
 use std::sync::Arc;
 
@@ -8,6 +8,8 @@ use token_lease::{Closed, ClosedCode, OlderLeases};
 
 use crate::agent::Agent;
 use crate::error;
+use crate::network::of_trust;
+use crate::servers::parse_authority;
 
 impl Agent {
     /// Changes what a Server is called. Its id, which entries name, stays.
@@ -25,6 +27,27 @@ impl Agent {
             None => Err(error::no_server(server)),
         })
         .map_err(error::of_state)??;
+        self.server_view(server)
+    }
+
+    /// Changes which private authority is trusted for a Server and its issuer. Its bridges attach anew, and say then
+    /// what they find.
+    pub(crate) fn trust_server(&self, server: &ServerId, ca: Option<&str>) -> Result<ServerView, Error> {
+        let authority = parse_authority(ca)?;
+        if let Some(authority) = &authority {
+            // What no connection could be made with is not kept.
+            platform::trust::client_config(Some(authority.pem())).map_err(|error| of_trust(&error))?;
+        }
+        self.change(|state| match state.servers.get_mut(server) {
+            Some(server) => {
+                server.authority = authority;
+                Ok(())
+            }
+            None => Err(error::no_server(server)),
+        })
+        .map_err(error::of_state)??;
+        self.reattach(std::slice::from_ref(server));
+        self.asked(server, &Ok(()));
         self.server_view(server)
     }
 
@@ -56,7 +79,7 @@ impl Agent {
 /// Why nothing may go out to a Server, whoever acts there; `None` where it is open.
 pub(crate) fn shut(state: &State, server: &ServerId) -> Option<Closed> {
     state.paused.contains(server).then(|| Closed {
-        code: ClosedCode::Failed,
+        code: ClosedCode::ServerClosed,
         message: format!("{server} is paused by you, so nothing was sent"),
         hint: format!("open it again with: hallpass servers resume {server}"),
         person: None,

@@ -39,8 +39,13 @@ pub(crate) fn resolve<'s>(
 pub(crate) fn free_label(state: &State, wishes: &[Option<&str>]) -> String {
     let wish = wishes.iter().flatten().find(|w| !w.trim().is_empty()).map_or("account", |w| w.trim());
     let wish: String = wish.chars().filter(|c| !c.is_control()).take(100).collect();
-    let taken = |label: &str| state.accounts.values().any(|a| a.label == label);
-    model::free_name(&wish, " (", ")", taken)
+    model::free_name(&wish, " (", ")", |label| is_taken(state, label, None))
+}
+
+/// Whether a label would stand for somebody else than `whose`: it is theirs, or reads as their id, which goes first.
+pub(crate) fn is_taken(state: &State, label: &str, whose: Option<&AccountId>) -> bool {
+    let others = state.accounts.values().filter(|account| Some(&account.id) != whose);
+    others.into_iter().any(|account| account.label == label || account.id.as_str() == label)
 }
 
 #[cfg(test)]
@@ -81,6 +86,10 @@ mod tests {
     fn labels_stay_distinct_and_printable() {
         let state = state(&[("a1", "ana", "x")]);
         assert_eq!(free_label(&state, &[None, Some("ana")]), "ana (2)");
+        assert_eq!(free_label(&state, &[Some("a1")]), "a1 (2)", "an id is somebody already");
+        assert!(
+            is_taken(&state, "a1", None) && !is_taken(&state, "a1", Some(&AccountId::parse("a1").unwrap()))
+        );
         assert_eq!(free_label(&state, &[Some(" "), None]), "account");
         assert_eq!(free_label(&state, &[Some("a\u{1b}b\n")]), "ab");
     }

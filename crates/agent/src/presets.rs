@@ -14,7 +14,7 @@ mod views;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ipc::{Error, ErrorCode};
 use model::{PresetId, PresetRecord};
@@ -23,7 +23,6 @@ use preset::{List, PublicKey, Trust};
 use sha2::{Digest as _, Sha256};
 
 use crate::agent::{Agent, lock};
-use crate::servers::chain;
 
 pub(crate) use look::run;
 
@@ -36,8 +35,8 @@ pub(crate) struct Presets {
     shown: Mutex<HashMap<String, follow::Shown>>,
     /// Failures in a row, for the next look.
     failures: Mutex<BTreeMap<PresetId, u32>>,
-    /// One list is fetched, planned or taken over at a time.
-    busy: tokio::sync::Mutex<()>,
+    /// One look at a list at a time; looks at other lists do not wait for it.
+    looks: Mutex<BTreeMap<PresetId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A list that was checked.
@@ -59,6 +58,18 @@ impl Presets {
             plans.clear();
         }
         plans.insert(digest.to_owned(), shown);
+    }
+
+    /// Held while this list is fetched.
+    fn look(&self, preset: &PresetId) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.looks).entry(preset.clone()).or_default())
+    }
+
+    /// Keeps nothing of a list that is not followed any more.
+    fn forget(&self, preset: &PresetId) {
+        lock(&self.lists).remove(preset);
+        lock(&self.failures).remove(preset);
+        lock(&self.looks).remove(preset);
     }
 
     /// The list that the ratchet stands at, if we still have it.
@@ -91,12 +102,11 @@ impl Agent {
         }
     }
 
-    /// Keeps the bytes of a list for the next start.
-    fn keep_copy(&self, preset: &PresetId, bytes: &[u8]) -> Result<(), Error> {
-        file::write_private(&self.copy_of(preset), bytes).map_err(|error| {
-            Error::new(ErrorCode::Failed, format!("the list cannot be kept: {}", chain(&error)))
-                .hint("make room on the disk, then try again")
-        })
+    /// Keeps the bytes of a list for the next start; without them it is fetched anew then.
+    fn keep_copy(&self, preset: &PresetId, bytes: &[u8]) {
+        if let Err(error) = file::write_private(&self.copy_of(preset), bytes) {
+            tracing::warn!(%error, "the copy of a list was not kept");
+        }
     }
 
     fn forget_copy(&self, preset: &PresetId) {

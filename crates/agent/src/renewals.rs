@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{AccountId, ServerId, UnixTime};
 
+use crate::agenda::Key;
 use crate::agent::{Agent, lock};
 
 /// The wall clock is looked at again after so long, in case it jumped or the machine slept.
@@ -16,26 +17,39 @@ const REVOKE_AGAIN: Duration = Duration::from_mins(1);
 pub(crate) async fn run(agent: Arc<Agent>) {
     loop {
         let now = agent.world.now();
-        let mut next: Option<UnixTime> = None;
-        for (account, server, at) in due_times(&agent, now) {
-            if at <= now {
-                let agent = Arc::clone(&agent);
-                tokio::spawn(async move {
-                    // A trouble is noted where it happens; a live bridge is told when it asks.
-                    if agent.renew_ahead(&account, &server).await.is_ok() {
-                        agent.reopen(&account, &server).await;
-                    }
-                    agent.reschedule.notify_one();
-                });
+        let in_doubt = lock(&agent.sessions).take_doubts();
+        let mut looked_at = lock(&agent.agenda).take(now);
+        looked_at.extend(in_doubt);
+        for key in looked_at {
+            let at = due_time(&agent, &key, now);
+            if at.is_some_and(|at| at <= now) {
+                tokio::spawn(renew(Arc::clone(&agent), key));
             } else {
-                next = Some(next.map_or(at, |n| n.min(at)));
+                lock(&agent.agenda).set(key, at);
             }
         }
+        let next = lock(&agent.agenda).next();
         let wait = next.map_or(LOOK_AGAIN, |at| at.since(now).clamp(Duration::from_millis(200), LOOK_AGAIN));
         tokio::select! {
             () = agent.reschedule.notified() => tokio::time::sleep(Duration::from_millis(50)).await,
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+async fn renew(agent: Arc<Agent>, (account, server): Key) {
+    // A trouble is noted where it happens; a live bridge is told when it asks.
+    if agent.renew_ahead(&account, &server).await.is_ok() {
+        agent.reopen(&account, &server).await;
+    }
+    agent.time_again(&account, &server);
+}
+
+impl Agent {
+    /// When this Grant is renewed must be worked out anew.
+    pub(crate) fn time_again(&self, account: &AccountId, server: &ServerId) {
+        lock(&self.agenda).doubt((account.clone(), server.clone()));
+        self.reschedule.notify_one();
     }
 }
 
@@ -49,24 +63,17 @@ pub(crate) async fn retry_revocations(agent: Arc<Agent>) {
     }
 }
 
-/// Every record that a live bridge uses, and when it is to be renewed; and every one that could not be saved,
-/// whoever uses it.
-fn due_times(agent: &Agent, now: UnixTime) -> Vec<(AccountId, ServerId, UnixTime)> {
-    let grants: Vec<_> = agent.read(|state| {
-        let active = state.grants.iter().filter(|g| g.state == model::GrantState::Active);
-        active.map(|g| (g.account.clone(), g.server.clone(), g.record.clone())).collect()
-    });
+/// When a Grant is to be renewed: one that a live bridge uses, or one that could not be saved, whoever uses it.
+fn due_time(agent: &Agent, (account, server): &Key, now: UnixTime) -> Option<UnixTime> {
+    let record = agent.read(|state| {
+        let grant = state.grant(account, server)?;
+        (grant.state == model::GrantState::Active).then(|| grant.record.clone())
+    })?;
+    let slot = agent.tokens.slot(&record);
     let sessions = lock(&agent.sessions);
-    grants
-        .into_iter()
-        .filter_map(|(account, server, record)| {
-            let slot = agent.tokens.slot(&record);
-            let wanted = slot.is_unsaved() || sessions.concerns(&account, &server);
-            let renewal = wanted.then(|| slot.renewal_at(|| agent.world.jitter())).flatten();
-            // A keychain was unlocked, an issuer is back: the bridge itself does not ask while it is closed.
-            let retry = sessions.waits_for(&account, &server).then(|| slot.retry_at(now));
-            let at = [renewal, retry].into_iter().flatten().min()?;
-            Some((account, server, at))
-        })
-        .collect()
+    let wanted = slot.is_unsaved() || sessions.concerns(account, server);
+    let renewal = wanted.then(|| slot.renewal_at(|| agent.world.jitter())).flatten();
+    // A keychain was unlocked, an issuer is back: the bridge itself does not ask while it is closed.
+    let retry = sessions.waits_for(account, server).then(|| slot.retry_at(now));
+    [renewal, retry].into_iter().flatten().min()
 }

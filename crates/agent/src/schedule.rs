@@ -11,9 +11,10 @@ const BACKOFF: [u64; 8] = [1, 2, 5, 10, 30, 60, 120, 300];
 
 /// When a token that was received at `received_at` with `lifetime` seconds to live is renewed ahead of
 /// time: at 80 % of its life, less up to 5 % of it by `jitter` (0.0 to 1.0), so that many do not come
-/// at once. `None` where the issuer gave no lifetime.
+/// at once. `None` where the issuer gave no lifetime, or one of less than two seconds: such a token is renewed when
+/// somebody asks for it, not again and again.
 pub(crate) fn renewal_at(received_at: UnixTime, lifetime: Option<u64>, jitter: f64) -> Option<UnixTime> {
-    let lifetime = lifetime?;
+    let lifetime = lifetime.filter(|seconds| *seconds >= 2)?;
     let early = Duration::from_secs(lifetime).mul_f64(0.05 * jitter.clamp(0.0, 1.0)).as_secs();
     Some(UnixTime(received_at.0.saturating_add((lifetime * 4 / 5).saturating_sub(early))))
 }
@@ -48,7 +49,9 @@ mod tests {
     fn renewal_comes_at_four_fifths_of_the_life() {
         assert_eq!(renewal_at(UnixTime(1000), Some(100), 0.0), Some(UnixTime(1080)));
         assert_eq!(renewal_at(UnixTime(1000), Some(100), 1.0), Some(UnixTime(1075)));
-        assert_eq!(renewal_at(UnixTime(1000), Some(0), 1.0), Some(UnixTime(1000)));
+        assert_eq!(renewal_at(UnixTime(1000), Some(2), 0.0), Some(UnixTime(1001)));
+        assert_eq!(renewal_at(UnixTime(1000), Some(1), 1.0), None, "it would be renewed without an end");
+        assert_eq!(renewal_at(UnixTime(1000), Some(0), 1.0), None);
         assert_eq!(renewal_at(UnixTime(1000), None, 0.0), None);
     }
 

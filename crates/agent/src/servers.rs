@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
 use model::{
     AuthKind, ClientRegistration, Endpoint, EndpointError, Origin, PrivateAuthority, Reach,
-    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, TokenEndpointAuth,
+    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, TokenEndpointAuth, WebAddress, header,
+    secret_rules, visible,
 };
 use oauth::{Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerPin, Step};
 use platform::trust::Refused;
@@ -15,17 +16,6 @@ use token_store::StaticSecret;
 use crate::agent::Agent;
 use crate::network::Access;
 use crate::{error, views};
-
-/// Headers that would carry a secret: never kept in the state.
-const SECRET_HEADERS: [&str; 7] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "api-key",
-    "x-auth-token",
-    "mcp-session-id",
-];
 
 /// What a person says of a Server that they add.
 #[derive(Clone, Debug)]
@@ -45,6 +35,7 @@ impl Agent {
     pub(crate) async fn add_server(self: &Arc<Self>, new: NewServer) -> Result<ServerView, Error> {
         let NewServer { url, id, label, headers, registration, private_network, authority, origin } = new;
         let endpoint = parse_endpoint(&url)?;
+        refuse_secret(&endpoint)?;
         check_headers(&headers)?;
         if endpoint.reach() == Reach::Private && !private_network {
             return Err(Error::new(
@@ -70,10 +61,10 @@ impl Agent {
                 ServerId::suggest(&name, |id| state.servers.contains_key(id))
             });
             let host = endpoint.url().host_str().unwrap_or_default().to_owned();
-            let label = label.filter(|l| !l.trim().is_empty()).unwrap_or(host);
+            let label = label.map(|label| visible(&label, 200)).filter(|l| !l.is_empty()).unwrap_or(host);
             let server = Server {
                 id: id.clone(),
-                label: label.chars().filter(|c| !c.is_control()).take(200).collect(),
+                label,
                 endpoint,
                 headers,
                 auth,
@@ -279,7 +270,16 @@ pub(crate) fn words(step: &Step) -> String {
 }
 
 fn parse_endpoint(url: &str) -> Result<Endpoint, Error> {
-    Endpoint::parse(url.trim()).map_err(|error| {
+    let parsed = Endpoint::parse(url.trim());
+    if let Ok(endpoint) = &parsed
+        && !endpoint.as_str().is_ascii()
+    {
+        let real = endpoint.url();
+        let text = "that address holds letters that look like others, and is not what it looks like";
+        return Err(Error::new(ErrorCode::Usage, text)
+            .hint(format!("its real name is {real}: if that is the one you mean, give it so")));
+    }
+    parsed.map_err(|error| {
         let hint = match &error {
             EndpointError::NotAUrl { .. } | EndpointError::NoHost => {
                 "give the whole URL, such as https://mcp.example.com/mcp"
@@ -294,6 +294,18 @@ fn parse_endpoint(url: &str) -> Result<Endpoint, Error> {
     })
 }
 
+/// A Server's address is kept, shown and handed on: no secret may stand in it, whichever way it came in.
+fn refuse_secret(endpoint: &Endpoint) -> Result<(), Error> {
+    match WebAddress::read(endpoint.as_str()).kinds.first() {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(
+            ErrorCode::Usage,
+            format!("that address carries a secret ({kind}), and it was not kept"),
+        )
+        .hint("add the server without it and sign in instead, and replace the secret at its issuer")),
+    }
+}
+
 /// A private authority that a person named, checked before it is used.
 pub(crate) fn parse_authority(pem: Option<&str>) -> Result<Option<PrivateAuthority>, Error> {
     pem.map(PrivateAuthority::parse).transpose().map_err(|error| {
@@ -304,19 +316,22 @@ pub(crate) fn parse_authority(pem: Option<&str>) -> Result<Option<PrivateAuthori
 
 fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Error> {
     for (name, value) in headers {
-        if SECRET_HEADERS.contains(&name.to_lowercase().as_str()) {
-            return Err(Error::new(ErrorCode::Usage, format!("the header {name} carries a credential"))
+        let value_ok = value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        if !header::is_name(name) || !value_ok {
+            return Err(Error::new(ErrorCode::Usage, "a header cannot be sent as it stands")
+                .hint("names hold letters, digits and dashes; values hold printable ASCII"));
+        }
+        if secret_rules::shape(name).is_some()
+            || secret_rules::is_credential_header(name)
+            || secret_rules::sure_header(name, value).is_some()
+        {
+            let shown = if secret_rules::shape(name).is_some() { "given" } else { name };
+            return Err(Error::new(ErrorCode::Usage, format!("the header {shown} carries a credential"))
                 .hint("leave it out and sign in instead: hallpass login <server>"));
         }
-        let name_ok =
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        let value_ok = value.bytes().all(|b| (0x20..0x7f).contains(&b));
-        if !name_ok || !value_ok {
-            return Err(Error::new(
-                ErrorCode::Usage,
-                format!("the header {name:?} cannot be sent as it stands"),
-            )
-            .hint("names hold letters, digits and dashes; values hold printable ASCII"));
+        if header::is_reserved(name) {
+            return Err(Error::new(ErrorCode::Usage, format!("the header {name} is set by Hallpass itself"))
+                .hint("leave it out"));
         }
     }
     Ok(())

@@ -3,13 +3,15 @@
 //! A Session is one connection of a bridge. It holds one current lease (or none) and older ones whose
 //! calls have not ended. A lease never changes person; a void one never yields a token again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use model::{AccountId, ClientAppId, ServerId, UnixTime};
 use token_lease::{AgentMessage, LeaseId, OlderLeases, Standing};
 use tokio::sync::{mpsc, watch};
+
+use crate::agenda::Key;
 
 /// How long a bridge may be silent after a switch before it is cut off.
 pub(crate) const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
@@ -88,6 +90,8 @@ impl Pending {
 pub(crate) struct Sessions {
     live: BTreeMap<SessionId, Session>,
     leases: BTreeMap<LeaseId, Lease>,
+    /// Grants that somebody began or ceased to use.
+    doubts: BTreeSet<Key>,
     next_session: u64,
     next_lease: u64,
 }
@@ -137,6 +141,9 @@ impl Sessions {
     /// Makes `current` what holds for a Session, without telling the bridge.
     pub(crate) fn set(&mut self, id: SessionId, current: Current) {
         let Some(session) = self.live.get_mut(&id) else { return };
+        for account in [session.current.account(), current.account()].into_iter().flatten() {
+            self.doubts.insert((account.clone(), session.server.clone()));
+        }
         if let Current::Ready { account, lease } = &current {
             let server = session.server.clone();
             self.leases.insert(*lease, Lease { session: id, account: account.clone(), server, void: false });
@@ -171,6 +178,11 @@ impl Sessions {
         for lease in self.leases.values_mut().filter(|lease| lease.session == id) {
             lease.void = true;
         }
+    }
+
+    /// Grants whose renewal depends on what has changed here since the last time.
+    pub(crate) fn take_doubts(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.doubts)
     }
 
     /// The bridge has put a switch into force.

@@ -147,6 +147,13 @@ impl SignIns {
         }
     }
 
+    /// Gives up whatever is under way at a Server.
+    pub(crate) fn cancel_at(&self, server: &ServerId) {
+        for live in lock(&self.live).values().filter(|live| live.server == *server) {
+            live.cancelled.send_replace(true);
+        }
+    }
+
     fn with(&self, id: SignInId, act: impl FnOnce(&Live) -> bool) -> Result<(), Error> {
         match lock(&self.live).get(&id) {
             Some(live) if act(live) => Ok(()),

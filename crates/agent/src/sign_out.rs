@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, SignedOutView};
-use model::{AccountId, Grant, ItemId, ServerId};
+use model::{Grant, ItemId, Revocation, ServerId};
 use token_lease::OlderLeases;
 use token_store::StoreError;
 
 use crate::agent::Agent;
 use crate::issuer_calls::Revoked;
+use crate::network::Access;
 use crate::{error, list_rules, people, profiles};
 
 /// Whether the issuer is told.
@@ -64,7 +65,10 @@ impl Agent {
             Ok::<_, Error>(state.grants.iter().filter(|g| g.server == *server).cloned().collect::<Vec<_>>())
         })?;
         let view = self.end_grants(grants, Upstream::Revoke).await?;
+        self.sign_ins.cancel_at(server);
         self.change(|state| {
+            // Whoever signed in meanwhile is signed out as well.
+            state.end_grants(|grant| grant.server == *server);
             state.servers.remove(server);
             state.bindings.selection.remove(server);
             profiles::forget_server(state, server);
@@ -89,6 +93,7 @@ impl Agent {
         })?;
         let view = self.end_grants(grants, Upstream::Revoke).await?;
         self.change(|state| {
+            state.end_grants(|grant| grant.account == account);
             state.accounts.remove(&account);
             state.bindings.selection.retain(|_, selected| *selected != account);
             profiles::forget_account(state, &account);
@@ -106,13 +111,14 @@ impl Agent {
         }
         let account = self.read(|state| {
             let id = people::resolve(state, None, name)?.id.clone();
-            match state.accounts.values().find(|a| a.label == label && a.id != id) {
-                Some(_) => {
-                    Err(Error::new(ErrorCode::Usage, format!("another account is called {label:?} already"))
-                        .hint("choose another label"))
-                }
-                None => Ok(id),
+            if people::is_taken(state, &label, Some(&id)) {
+                return Err(Error::new(
+                    ErrorCode::Usage,
+                    format!("another account is called {label:?} already"),
+                )
+                .hint("choose another label"));
             }
+            Ok(id)
         })?;
         self.change(|state| {
             if let Some(account) = state.accounts.get_mut(&account) {
@@ -124,10 +130,9 @@ impl Agent {
 
     /// Tries once more to tell issuers about sign-outs.
     pub(crate) async fn retry_revocations_once(self: &Arc<Self>) {
-        for record in self.read(|state| state.revocations.clone()) {
-            if let Ok(Revoked::Yes | Revoked::Never) = self.revoke_and_delete(&record).await {
-                self.forget_revocation(&record);
-            }
+        for revocation in self.read(|state| state.revocations.clone()) {
+            // What fails stays noted, and is tried again.
+            let _outcome = self.finish(&revocation.record).await;
         }
     }
 
@@ -139,7 +144,7 @@ impl Agent {
         let mut view = SignedOutView { signed_out: Vec::new(), pending: 0, not_revocable: 0 };
         for grant in grants {
             let label = self.person(&grant.account).label;
-            match self.end_grant(&grant.account, &grant.server, &grant.record, upstream).await? {
+            match self.end_grant(&grant, upstream).await? {
                 Revoked::Yes => {}
                 Revoked::NotYet => view.pending += 1,
                 Revoked::Never => view.not_revocable += 1,
@@ -151,17 +156,14 @@ impl Agent {
 
     /// From the state, then from the bridges, then from the issuer, then from the keychain. A refresh under
     /// way has the flight: it ends first, or finds the Grant gone.
-    async fn end_grant(
-        self: &Arc<Self>,
-        account: &AccountId,
-        server: &ServerId,
-        record: &ItemId,
-        upstream: Upstream,
-    ) -> Result<Revoked, Error> {
+    async fn end_grant(self: &Arc<Self>, grant: &Grant, upstream: Upstream) -> Result<Revoked, Error> {
+        let Grant { account, server, record, .. } = grant;
         self.change(|state| {
-            state.grants.retain(|g| !(g.account == *account && g.server == *server));
             // Until the keychain item is gone, it is known as one whose revocation is to be tried.
-            state.revocations.push(record.clone());
+            state.end_grants(|g| g.account == *account && g.server == *server);
+            for revocation in state.revocations.iter_mut().filter(|r| r.record == *record) {
+                revocation.keep_upstream = upstream == Upstream::Keep;
+            }
         })
         .map_err(error::of_state)?;
         self.bring(
@@ -169,21 +171,8 @@ impl Agent {
             OlderLeases::Void,
         )
         .await;
-        let slot = self.tokens.slot(record);
-        let _flight = slot.flight.lock().await;
-        slot.adopt(None);
-        let outcome = match upstream {
-            Upstream::Revoke => self.revoke_and_delete(record).await,
-            Upstream::Keep => self.delete(record).await.map(|()| Revoked::Yes),
-        };
-        self.tokens.forget(record);
-        crate::intents::clear(&self.root, record);
-        match outcome {
-            Ok(Revoked::NotYet) => Ok(Revoked::NotYet),
-            Ok(done @ (Revoked::Yes | Revoked::Never)) => {
-                self.forget_revocation(record);
-                Ok(done)
-            }
+        match self.finish(record).await {
+            Ok(outcome) => Ok(outcome),
             // The keychain is locked: signed out here, told and deleted later.
             Err(error) => {
                 tracing::warn!(%error, "signed out; the keychain item is deleted later");
@@ -192,29 +181,42 @@ impl Agent {
         }
     }
 
-    async fn revoke_and_delete(self: &Arc<Self>, record: &ItemId) -> Result<Revoked, Error> {
-        let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
-        let outcome = match keychain.load_tokens(record).await {
-            Ok(Some(set)) => self.revoke_set(&set).await,
-            Ok(None) => Revoked::Yes,
-            // What cannot be read can be told to nobody, and is of no use to anybody.
-            Err(StoreError::Damaged { .. }) => Revoked::Never,
-            Err(error) => return Err(error::of_store(&error)),
+    /// Does what is left to do about an ended Grant: tells its issuer, deletes its item, forgets it.
+    pub(crate) async fn finish(self: &Arc<Self>, record: &ItemId) -> Result<Revoked, Error> {
+        let slot = self.tokens.slot(record);
+        let _flight = slot.flight.lock().await;
+        // Nothing is left where a sign-in that ended meanwhile has taken the record over.
+        let Some(revocation) = self.read(|state| state.revocation(record).cloned()) else {
+            return Ok(Revoked::Yes);
         };
-        if outcome != Revoked::NotYet {
-            self.delete(record).await?;
-        }
-        Ok(outcome)
-    }
-
-    async fn delete(self: &Arc<Self>, record: &ItemId) -> Result<(), Error> {
-        let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
-        keychain.delete_record(record).await.map_err(|e| error::of_store(&e))
-    }
-
-    fn forget_revocation(&self, record: &ItemId) {
-        if let Err(error) = self.change(|state| state.revocations.retain(|r| r != record)) {
+        slot.adopt(None);
+        let outcome = self.revoke_and_delete(&revocation).await;
+        self.tokens.forget(record);
+        crate::intents::clear(&self.root, record);
+        if let Ok(Revoked::Yes | Revoked::Never) = outcome
+            && let Err(error) = self.change(|state| state.revocations.retain(|r| r.record != *record))
+        {
             tracing::warn!(%error, "a finished revocation was not noted");
         }
+        outcome
+    }
+
+    async fn revoke_and_delete(self: &Arc<Self>, revocation: &Revocation) -> Result<Revoked, Error> {
+        let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
+        let outcome = if revocation.keep_upstream {
+            Revoked::Yes
+        } else {
+            match keychain.load_tokens(&revocation.record).await {
+                Ok(Some(set)) => self.revoke_set(&set, Access::after(revocation)).await,
+                Ok(None) => Revoked::Yes,
+                // What cannot be read can be told to nobody, and is of no use to anybody.
+                Err(StoreError::Damaged { .. }) => Revoked::Never,
+                Err(error) => return Err(error::of_store(&error)),
+            }
+        };
+        if outcome != Revoked::NotYet {
+            keychain.delete_record(&revocation.record).await.map_err(|e| error::of_store(&e))?;
+        }
+        Ok(outcome)
     }
 }

@@ -151,6 +151,19 @@ impl Agent {
         brought
     }
 
+    /// What a bridge is told when it attaches has changed: the bridges of these Servers do so again at once.
+    pub(crate) fn reattach(&self, servers: &[ServerId]) {
+        let mut sessions = lock(&self.sessions);
+        let concerned: Vec<SessionId> = sessions
+            .iter()
+            .filter(|(_, session)| servers.contains(&session.server))
+            .map(|(session, _)| session)
+            .collect();
+        for session in concerned {
+            sessions.close(session);
+        }
+    }
+
     /// A Grant has become usable, or has ceased to be: bridges that the rules point to it hear of it.
     pub(crate) async fn grant_changed(self: &Arc<Self>, account: &AccountId, server: &ServerId) {
         let state = self.read(Clone::clone);

@@ -64,6 +64,30 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What it says of the server whoever calls there, in words of ours alone; `None` where it says nothing of that.
+    pub(crate) fn of_server(&self) -> Option<String> {
+        match self {
+            Self::Unreachable(_) | Self::Certificate { .. } | Self::PrivateAddress | Self::Proxy(_) => {
+                Some(self.to_string())
+            }
+            Self::Status { status, .. } if status.is_server_error() || status.is_redirection() => {
+                Some(format!("it answered with HTTP status {}", status.as_u16()))
+            }
+            Self::Status { .. }
+            | Self::Garbage(_)
+            | Self::TooLarge
+            | Self::StreamEnded
+            | Self::SessionLost
+            | Self::Rejected(_)
+            | Self::ModernOnly
+            | Self::Closed(_)
+            | Self::AgentLost { .. }
+            | Self::Void
+            | Self::OtherPerson { .. }
+            | Self::Unsendable(_) => None,
+        }
+    }
+
     /// `data.code`: for programs.
     fn code(&self) -> &'static str {
         match self {
@@ -92,7 +116,7 @@ impl Failure {
                 format!("check the network, then try again; `hallpass servers test {server}` shows more")
             }
             Self::Certificate { private: true, .. } => format!(
-                "nothing was sent; if that is your organisation's own authority, remove {server} and add it again with --ca FILE"
+                "nothing was sent; if that is your organisation's own authority: hallpass servers trust {server} --ca FILE"
             ),
             Self::Certificate { private: false, .. } => {
                 "nothing was sent; ask whoever runs the server to mend its certificate".to_owned()

@@ -72,6 +72,7 @@ impl Bridge {
             self.to_host.push(if nonsense { no_such_method(&raw_id) } else { message.bytes().clone() });
         }
         self.forget(key);
+        self.found(None);
     }
 
     fn server_request(&mut self, session: SessionKey, call: Option<CallKey>, message: &Message) {

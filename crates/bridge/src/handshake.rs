@@ -71,6 +71,9 @@ impl Bridge {
                 if failure == Failure::ModernOnly {
                     self.learned(Era::Stateless);
                 }
+                if let Some(trouble) = failure.of_server() {
+                    self.found(Some(trouble));
+                }
                 self.not_opened(key, &failure);
                 return;
             }
@@ -99,6 +102,7 @@ impl Bridge {
             session.replaces = true;
             self.confirm(key);
         }
+        self.found(None);
         self.learned(Era::Handshake);
     }
 

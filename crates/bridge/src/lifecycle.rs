@@ -63,6 +63,8 @@ pub(crate) struct Bridge {
     pub(crate) states: RequestStates,
     pub(crate) host: Host,
     pub(crate) era: Option<Era>,
+    /// What the agent was told last of how the server is.
+    pub(crate) trouble: Option<String>,
     held: VecDeque<Held>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) to_host: Vec<Bytes>,
@@ -90,6 +92,7 @@ impl Bridge {
             states: RequestStates::default(),
             host: Host::default(),
             era: None,
+            trouble: None,
             held: VecDeque::new(),
             events,
             to_host: Vec::new(),
@@ -268,6 +271,9 @@ impl Bridge {
 
     /// Answers a call with an error and forgets it.
     pub(crate) fn fail(&mut self, key: CallKey, failure: &Failure) {
+        if let Some(trouble) = failure.of_server() {
+            self.found(Some(trouble));
+        }
         let Some(call) = self.calls.get(&key) else { return };
         if !call.cancelled {
             let session = self.sessions.get(&call.session);
@@ -301,6 +307,16 @@ impl Bridge {
             self.era = Some(era);
             if self.attached {
                 self.to_agent.push(BridgeMessage::Learned { era });
+            }
+        }
+    }
+
+    /// Says how the server is, if that is news.
+    pub(crate) fn found(&mut self, trouble: Option<String>) {
+        if self.trouble != trouble {
+            self.trouble.clone_from(&trouble);
+            if self.attached {
+                self.to_agent.push(BridgeMessage::Trouble { what: trouble });
             }
         }
     }

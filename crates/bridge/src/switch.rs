@@ -77,6 +77,10 @@ impl Bridge {
         self.to_agent.extend(learned.map(|era| BridgeMessage::Learned { era }));
         let same_server = self.facts.as_deref().is_some_and(|old| same_target(old, &facts));
         self.facts = Some(Arc::new(facts));
+        // A new agent has not heard of it; another target has not been tried.
+        self.trouble = self.trouble.take().filter(|_| same_server);
+        let what = self.trouble.clone();
+        self.to_agent.extend(what.map(|what| BridgeMessage::Trouble { what: Some(what) }));
         let standing = if same_server { self.resume(standing) } else { Some(standing) };
         if let Some(standing) = standing {
             self.apply(standing, OlderLeases::Drain);
@@ -275,8 +279,8 @@ impl Bridge {
 }
 
 fn same_target(old: &ServerFacts, new: &ServerFacts) -> bool {
-    (&old.id, &old.endpoint, &old.headers, old.private_network, &old.proxies)
-        == (&new.id, &new.endpoint, &new.headers, new.private_network, &new.proxies)
+    (&old.id, &old.endpoint, &old.headers, old.private_network, &old.authority, &old.proxies)
+        == (&new.id, &new.endpoint, &new.headers, new.private_network, &new.authority, &new.proxies)
 }
 
 fn closed_by(failure: &Failure, person: Option<Person>) -> Closed {

@@ -128,6 +128,19 @@ pub(crate) enum Servers {
         #[command(flatten)]
         json: Json,
     },
+    /// Change which private authority is trusted for a server and its issuer.
+    Trust {
+        /// The server's id.
+        server: ServerId,
+        /// Trust this private authority too: a PEM file with its certificate.
+        #[arg(long, value_name = "FILE", required_unless_present = "no_ca")]
+        ca: Option<PathBuf>,
+        /// Trust the authorities of the operating system alone.
+        #[arg(long, conflicts_with = "ca")]
+        no_ca: bool,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Sign everybody out of a server and forget it.
     Remove {
         /// The server's id.

@@ -70,11 +70,16 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
 }
 
 fn wait<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    publish();
+    run_alone(work)
+}
+
+/// The same for work that leaves this home as it is.
+fn run_alone<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::new(ErrorCode::Failed, format!("this process cannot wait for anything: {e}")))?;
-    publish();
     let result = runtime.block_on(work);
     // A thread that still reads standard input must not hold up the end.
     runtime.shutdown_background();
@@ -102,6 +107,7 @@ fn wants_json(command: &Command) -> bool {
             | Servers::Rename { json, .. }
             | Servers::Pause { json, .. }
             | Servers::Resume { json, .. }
+            | Servers::Trust { json, .. }
             | Servers::Remove { json, .. },
         )
         | Command::Accounts(Accounts::List(json) | Accounts::Remove { json, .. })

@@ -134,8 +134,10 @@ fn form(text: &str) -> Result<Found, Unreadable> {
     if text.split_whitespace().all(is_web_address) {
         return addresses(text);
     }
-    if text.starts_with("[mcp_servers") || text.contains("\n[mcp_servers") {
-        return Err(Unreadable::new("a TOML snippet", format!("TOML cannot be read here; {INSTEAD}")));
+    if text.starts_with('[')
+        && let Some(refusal) = foreign(text)
+    {
+        return Err(refusal);
     }
     if ["{", "[", "\"", "//", "/*"].iter().any(|start| text.starts_with(start)) {
         return snippet::read(text, "").map(|entries| Found::Entries("a JSON snippet".to_owned(), entries));
@@ -176,16 +178,61 @@ fn unknown(text: &str) -> Unreadable {
     if is_web_address(first) {
         return Unreadable::new("a URL", format!("there is a blank or another text in this URL; {INSTEAD}"));
     }
+    if let Some(refusal) = foreign(text) {
+        return refusal;
+    }
     if text == first && looks_like_host(first) {
         return Unreadable::new(
             "an address without its scheme",
             "this is not the whole URL: write https:// in front of it, if that is the server's address",
         );
     }
-    if first.ends_with(':') && !first.contains("//") {
-        return Unreadable::new("a YAML snippet", format!("YAML cannot be read here; {INSTEAD}"));
-    }
     Unreadable::new("a text", format!("no server can be recognised in it; {INSTEAD}"))
+}
+
+/// Refuses a configuration in another language than JSON.
+fn foreign(text: &str) -> Option<Unreadable> {
+    let language = language(text)?;
+    let problem = format!("{language} cannot be read here; {INSTEAD}");
+    Some(Unreadable::new(format!("a snippet of {language}"), problem))
+}
+
+/// The language of a configuration that is not JSON, by its first line that says something.
+fn language(text: &str) -> Option<&'static str> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let is_name = |text: &str| {
+        let text = text.trim();
+        let good = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ');
+        !text.is_empty() && text.chars().all(good) && text.chars().next().is_some_and(char::is_alphabetic)
+    };
+    // `[mcp_servers.acme]`, `[[servers]]`; a list of JSON holds no bare name.
+    let table = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+    let table = table.map(|name| name.trim_start_matches('[').trim_end_matches(']'));
+    let is_word = |name: &str| !matches!(name.trim(), "true" | "false" | "null");
+    if table.is_some_and(|name| is_name(name) && is_word(name)) {
+        return Some("TOML");
+    }
+    if let Some((name, value)) = line.split_once('=')
+        && is_name(name)
+        && !name.trim().contains(' ')
+        && value.trim_start().starts_with(['"', '\'', '{', '['])
+    {
+        return Some("TOML");
+    }
+    if line == "---" || line.strip_prefix("- ").is_some_and(|rest| rest.contains(':')) {
+        return Some("YAML");
+    }
+    if let Some((name, value)) = line.split_once(':')
+        && is_name(name)
+        && !name.contains(['"', '\''])
+        && (value.is_empty() || value.starts_with(' '))
+    {
+        return Some("YAML");
+    }
+    if line.starts_with("<?xml") || line.starts_with("<plist") || line.starts_with("<!DOCTYPE") {
+        return Some("XML");
+    }
+    None
 }
 
 /// `mcp.example.com/mcp`, `localhost:3000/mcp`.

@@ -106,6 +106,15 @@ pub enum Request {
         /// Closed or open.
         paused: bool,
     },
+    /// Changes which private authority is trusted for a Server and its issuer. Its bridges connect anew.
+    /// Answer: `Server`.
+    TrustServer {
+        /// Which.
+        server: ServerId,
+        /// Certificates (PEM) to trust for it and its issuer besides those of the operating system; none: those alone.
+        #[serde(default)]
+        ca: Option<String>,
+    },
     /// Works out what a pasted URL, link, command or snippet means. Put-only, since the text may hold a
     /// secret: the answer never does, and nothing is kept. Answer: `Pasted`.
     ReadPaste {

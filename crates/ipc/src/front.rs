@@ -68,7 +68,8 @@ pub fn locations() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn proxies() -> BTreeMap<String, String> {
+/// The proxy variables of this session, by name in lower case.
+pub fn proxies() -> BTreeMap<String, String> {
     let value = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_uppercase())).ok();
     PROXIES.iter().filter_map(|name| value(name).map(|v| ((*name).to_owned(), v))).collect()
 }

@@ -24,7 +24,7 @@ pub use codec::{CodecError, LineReader, LineWriter, MAX_LINE};
 pub use connection::{Connection, StartError, Starter, connect, connect_or_start};
 pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep};
 pub use error::{Error, ErrorCode};
-pub use front::{locations, open_control, session_record};
+pub use front::{locations, open_control, proxies, session_record};
 pub use hello::{Greeting, Hello, Role, VERSIONS};
 pub use model::{PickUp, PlanView, PlannedEntry, PlannedKind, Theme};
 pub use view::{

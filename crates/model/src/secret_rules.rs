@@ -102,12 +102,24 @@ pub fn named(name: &str, value: &str) -> Option<&'static str> {
 }
 
 /// The kind of secret in a header, or `None`. Position beats entropy: behind `Authorization` and its kin
-/// everything that is no reference is one.
+/// everything that is no reference is one; what looks random under an unknown name counts as one too.
 pub fn header(name: &str, value: &str) -> Option<&'static str> {
+    let kind = sure_header(name, value);
     let left = without_references(value);
     let left = left.trim();
-    let rest = left.split_once(char::is_whitespace).map_or(left, |(_, rest)| rest.trim());
-    if left.is_empty() || is_placeholder(left) || is_placeholder(rest) || is_scheme(left) {
+    let random = left.len() >= 16
+        && !left.contains(' ')
+        && !is_path(left)
+        && !left.contains("://")
+        && entropy(left) >= 3.0;
+    kind.or_else(|| (random && !is_blank(left) && !is_plain_header(name)).then_some("secret header"))
+}
+
+/// The same without guessing: by the shape of the value, its scheme or the name.
+pub fn sure_header(name: &str, value: &str) -> Option<&'static str> {
+    let left = without_references(value);
+    let left = left.trim();
+    if is_blank(left) {
         return None;
     }
     if let Some(kind) = shape(left) {
@@ -116,18 +128,18 @@ pub fn header(name: &str, value: &str) -> Option<&'static str> {
     if is_plain_header(name) {
         return None;
     }
-    if let Some(kind) = scheme(left) {
-        return Some(kind);
-    }
-    if is_telling(name) {
-        return Some(kind_of_name(name));
-    }
-    (left.len() >= 16
-        && !left.contains(' ')
-        && !is_path(left)
-        && !left.contains("://")
-        && entropy(left) >= 3.0)
-        .then_some("secret header")
+    scheme(left).or_else(|| is_telling(name).then(|| kind_of_name(name)))
+}
+
+/// Whether a header by this name is there for credentials, whatever stands behind it.
+pub fn is_credential_header(name: &str) -> bool {
+    CREDENTIAL_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether what is left of a header's value says nothing: empty, a placeholder, a scheme's word alone.
+fn is_blank(left: &str) -> bool {
+    let rest = left.split_once(char::is_whitespace).map_or(left, |(_, rest)| rest.trim());
+    left.is_empty() || is_placeholder(left) || is_placeholder(rest) || is_scheme(left)
 }
 
 /// Whether a header by this name carries no secret: its value may be shown and kept.
@@ -148,7 +160,8 @@ fn scheme(text: &str) -> Option<&'static str> {
     SCHEMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, kind)| *kind)
 }
 
-fn is_scheme(text: &str) -> bool {
+/// Whether a text is the word of an authentication scheme and nothing else: `Bearer`.
+pub fn is_scheme(text: &str) -> bool {
     SCHEMES.iter().any(|(name, _)| text.eq_ignore_ascii_case(name))
 }
 
@@ -274,6 +287,8 @@ const NOT_A_SECRET_LAST: &[&str] = &[
     "username",
     "interval",
 ];
+const CREDENTIAL_HEADERS: &[&str] =
+    &["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
 const PLAIN_HEADERS: &[&str] = &[
     "accept",
     "accept-language",

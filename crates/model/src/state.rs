@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Account, AccountId, AccountKey, Bindings, ClientRegistration, Grant, ItemId, PresetId, PresetRecord,
-    Profile, Server, ServerId, Settings,
+    Profile, Revocation, Server, ServerId, Settings,
 };
 
 /// The version that this build writes.
@@ -54,9 +54,9 @@ pub struct State {
     /// What a person's session told us for processes that start without one.
     #[serde(default)]
     pub environment: Environment,
-    /// Keychain items whose revocation upstream is still to be retried.
+    /// Grants that have ended and whose revocation upstream, or deletion, is still to be retried.
     #[serde(default)]
-    pub revocations: Vec<ItemId>,
+    pub revocations: Vec<Revocation>,
     /// Subscriptions to administrators' lists, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub presets: BTreeMap<PresetId, PresetRecord>,
@@ -137,6 +137,20 @@ impl State {
     /// The same, to change it.
     pub fn grant_mut(&mut self, account: &AccountId, server: &ServerId) -> Option<&mut Grant> {
         self.grants.iter_mut().find(|g| g.account == *account && g.server == *server)
+    }
+
+    /// Ends the Grants that `ended` picks. Each becomes a [`Revocation`], which knows how its issuer is reached.
+    pub fn end_grants(&mut self, ended: impl Fn(&Grant) -> bool) {
+        let gone: Vec<Grant>;
+        (gone, self.grants) = std::mem::take(&mut self.grants).into_iter().partition(|grant| ended(grant));
+        for grant in gone {
+            self.revocations.push(Revocation::new(grant.record, self.servers.get(&grant.server)));
+        }
+    }
+
+    /// What is left to do about an ended Grant's item.
+    pub fn revocation(&self, record: &ItemId) -> Option<&Revocation> {
+        self.revocations.iter().find(|revocation| revocation.record == *record)
     }
 
     /// The Account with this key, if it is a proven one.

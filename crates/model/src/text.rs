@@ -29,9 +29,38 @@ pub fn visible(text: &str, max: usize) -> String {
     kept.trim().to_owned()
 }
 
+/// A text with its percent encoding (RFC 3986 section 2.1) taken away; what is none stays as it is.
+pub fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let hex = |at: usize| {
+        bytes.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+    };
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        if let (b'%', Some(high), Some(low)) = (byte, hex(at + 1), hex(at + 2)) {
+            out.push(high << 4 | low);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percent_encoding_is_taken_away_once() {
+        for (text, plain) in
+            [("a%20b", "a b"), ("%C3%A4", "ä"), ("%2520", "%20"), ("100%", "100%"), ("%zz%", "%zz%")]
+        {
+            assert_eq!(percent_decoded(text), plain);
+        }
+        assert_eq!(percent_decoded("%ff"), "\u{fffd}");
+    }
 
     #[test]
     fn what_cannot_be_seen_is_told_from_letters() {

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::reader::shown;
+
 /// The largest list, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
@@ -19,7 +21,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     }
     let refusal = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let seed = Strict { refusal: &refusal, at: String::new(), depth: 0 };
+    let seed = Strict { refusal: &refusal, at: &At::Root, depth: 0 };
     let read = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| {
         refusal.into_inner().unwrap_or(JsonError::Malformed { line: error.line(), column: error.column() })
@@ -33,18 +35,38 @@ pub(crate) fn below(pointer: &str, name: &str) -> String {
 
 struct Strict<'a> {
     refusal: &'a RefCell<Option<JsonError>>,
-    at: String,
+    at: &'a At<'a>,
     depth: usize,
 }
 
-impl Strict<'_> {
+/// A place, written out only when something is wrong there: a long name must not cost more for each value below it.
+enum At<'a> {
+    Root,
+    Name(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Name(above, name) => below(&above.pointer(), &shown(name)),
+            Self::Item(above, index) => below(&above.pointer(), &index.to_string()),
+        }
+    }
+}
+
+impl<'a> Strict<'a> {
     fn refuse<E: serde::de::Error>(&self, refusal: JsonError) -> E {
         *self.refusal.borrow_mut() = Some(refusal);
         E::custom("refused")
     }
 
-    fn inner(&self, name: &str) -> Self {
-        Self { refusal: self.refusal, at: below(&self.at, name), depth: self.depth + 1 }
+    fn inner<'b>(&self, at: &'b At<'b>) -> Strict<'b>
+    where
+        'a: 'b,
+    {
+        Strict { refusal: self.refusal, at, depth: self.depth + 1 }
     }
 }
 
@@ -92,7 +114,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.inner(&list.len().to_string()))? {
+        while let Some(item) = items.next_element_seed(self.inner(&At::Item(self.at, list.len())))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -102,9 +124,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(self.refuse(JsonError::Twice { at: self.at.clone() }));
+                return Err(self.refuse(JsonError::Twice { at: self.at.pointer() }));
             }
-            let value = members.next_value_seed(self.inner(&name))?;
+            let value = members.next_value_seed(self.inner(&At::Name(self.at, &name)))?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))
@@ -145,6 +167,9 @@ mod tests {
         assert_eq!(parse(br#"{"a":[1,-2,1.5,"x",null,true]}"#).unwrap()["a"][3], "x");
         assert_eq!(parse(br#"{"a":[{"b":1,"b":2}]}"#), Err(JsonError::Twice { at: "/a/0".into() }));
         assert_eq!(parse(br#"{"a":1,"\u0061":2}"#), Err(JsonError::Twice { at: String::new() }));
+        let key = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+        let below_a_secret = format!(r#"{{"{key}":{{"a":1,"a":2}}}}"#);
+        assert_eq!(parse(below_a_secret.as_bytes()), Err(JsonError::Twice { at: "/…".into() }));
         assert_eq!(parse(&vec![b' '; MAX_BYTES + 1]), Err(JsonError::TooLarge));
         assert_eq!(parse(&[b'['; 2000]), Err(JsonError::TooDeep));
         let nested = |n: usize| [vec![b'['; n], vec![b']'; n]].concat();
@@ -154,5 +179,16 @@ mod tests {
             assert!(matches!(parse(bad.as_bytes()), Err(JsonError::Malformed { .. })), "{bad:?}");
         }
         assert!(matches!(parse(b"\"\xff\""), Err(JsonError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_long_name_is_not_copied_for_every_value_below_it() {
+        let half = MAX_BYTES / 2;
+        let text = format!(r#"{{"{}":[{}0]}}"#, "k".repeat(half - 100), "0,".repeat(half / 2 - 100));
+        // 60 GB of copies before: minutes. The count of items is what is looked at, not the clock.
+        assert_eq!(
+            parse(text.as_bytes()).unwrap()["k".repeat(half - 100)].as_array().unwrap().len(),
+            half / 2 - 99
+        );
     }
 }

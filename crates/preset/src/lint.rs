@@ -1,7 +1,7 @@
-//! The rules of a list: P01 to P07 refuse the whole file, W01 to W04 are told. No finding repeats a value.
+//! The rules of a list: P01 to P07 refuse the whole file, W01 to W05 are told. No finding repeats a value.
 //!
 //! The whole document is searched, not only the parts that Hallpass reads: a secret in a description has leaked as
-//! well as one in a header. W05 (a client id that the issuer does not know) needs the network and is not found here.
+//! well as one in a header. W05 needs the network: whoever has it asks, and enters what is found.
 
 mod input;
 mod server;
@@ -24,7 +24,7 @@ pub(crate) use text::is_invisible;
 pub struct Finding {
     /// Which rule.
     pub rule: Rule,
-    /// JSON pointer (RFC 6901) of the place; `signature` for the trusted comment.
+    /// JSON pointer (RFC 6901) of the place; `signature` for the trusted comment; for W05 the server's name.
     pub at: String,
     /// What is wrong, one sentence without a stop.
     pub message: String,
@@ -57,6 +57,8 @@ pub enum Rule {
     W03,
     /// The same URL twice.
     W04,
+    /// A server or its issuer cannot be reached, or is not as declared.
+    W05,
 }
 
 /// Whether a rule refuses the file.
@@ -197,7 +199,7 @@ impl Rule {
             Self::P01 | Self::P02 | Self::P03 | Self::P04 | Self::P05 | Self::P06 | Self::P07 => {
                 Severity::Error
             }
-            Self::W01 | Self::W02 | Self::W03 | Self::W04 => Severity::Warning,
+            Self::W01 | Self::W02 | Self::W03 | Self::W04 | Self::W05 => Severity::Warning,
         }
     }
 }

@@ -97,6 +97,9 @@ pub struct Revocation {
     pub since: Option<UnixTime>,
 }
 
+/// So many servers a list may name.
+pub const MAX_SERVERS: usize = 1000;
+
 /// What the remote entries of `server.json` may hold besides.
 pub(crate) const SERVER_KEY: &str = "dev.hallpass/server";
 pub(crate) const LIST_KEY: &str = "dev.hallpass/list";
@@ -143,7 +146,11 @@ pub(crate) fn read(value: &Value) -> Result<List, Misfit> {
         }
     };
     let mut servers: Vec<(ListedServer, Latest)> = Vec::new();
-    for entry in root.need("servers")?.list()? {
+    let entries = root.need("servers")?;
+    if entries.list()?.len() > MAX_SERVERS {
+        return Err(entries.misfit(format!("must name at most {MAX_SERVERS} servers")));
+    }
+    for entry in entries.list()? {
         let (server, latest) = listed(&entry)?;
         match servers.iter_mut().find(|(other, _)| other.name == server.name) {
             None => servers.push((server, latest)),
@@ -304,9 +311,13 @@ fn time(node: &Node<'_>) -> Result<UnixTime, Misfit> {
 
 /// An issuer identifier (RFC 8414 section 2), kept to the letter.
 fn issuer(node: &Node<'_>) -> Result<String, Misfit> {
-    let wrong = || node.misfit("must be an issuer's https URL without query and fragment");
+    let wrong = || node.misfit("must be an issuer's https URL, in ASCII and without query and fragment");
     let endpoint = Endpoint::parse(node.line(500)?).map_err(|_| wrong())?;
-    if endpoint.url().query().is_some() { Err(wrong()) } else { Ok(endpoint.as_str().to_owned()) }
+    if endpoint.url().query().is_some() || !endpoint.as_str().is_ascii() {
+        Err(wrong())
+    } else {
+        Ok(endpoint.as_str().to_owned())
+    }
 }
 
 /// RFC 6749 appendix A.1.

@@ -8,11 +8,11 @@ mod apply;
 mod identity;
 mod item;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Endpoint, Listing, ListingStanding, PresetId, Server, ServerId, State};
 
-use crate::look_alike::{self, Suspicion};
+use crate::look_alike::{self, Known, Suspicion};
 use crate::offer::Remote;
 use crate::{List, ListedServer, Offer, Revocation, Status, Trust};
 
@@ -35,8 +35,7 @@ pub struct Source<'a> {
 
 /// Compares a list with the state.
 pub fn merge(state: &State, source: Source<'_>, list: &List) -> MergePlan {
-    let mut merging =
-        Merging { state, source, items: Vec::new(), kept: BTreeSet::new(), ids: BTreeSet::new() };
+    let mut merging = Merging::new(state, source);
     for entry in list.servers.iter().filter(|entry| entry.status != Status::Deleted) {
         match (&entry.revoked, &entry.offer) {
             (Some(revocation), _) => merging.revoke(entry, revocation),
@@ -56,9 +55,48 @@ struct Merging<'a> {
     kept: BTreeSet<(ServerId, String)>,
     /// Ids that the plan gives out.
     ids: BTreeSet<ServerId>,
+    /// Servers of the state, by canonical URL.
+    at: BTreeMap<String, Vec<&'a Server>>,
+    /// What the list stands for so far, by canonical URL.
+    taken: BTreeMap<String, Vec<Taken>>,
+    /// Hosts of the state's Servers and issuers.
+    hosts: Known,
+    /// Servers of the state, by label in lower case.
+    labels: BTreeMap<String, &'a ServerId>,
+}
+
+/// A Server that an entry stands for.
+struct Taken {
+    server: ServerId,
+    headers: BTreeMap<String, String>,
 }
 
 impl<'a> Merging<'a> {
+    /// Looks everything of the state up once: a list may hold a thousand servers, and the state as many.
+    fn new(state: &'a State, source: Source<'a>) -> Self {
+        let mut at = BTreeMap::<String, Vec<&Server>>::new();
+        let mut labels = BTreeMap::new();
+        let mut hosts = BTreeSet::new();
+        for server in state.servers.values() {
+            at.entry(canonical_url(&server.endpoint)).or_default().push(server);
+            labels.entry(server.label.to_lowercase()).or_insert(&server.id);
+            hosts.insert(host_of(&server.endpoint));
+            let issuer = server.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
+            hosts.extend(issuer.as_ref().map(host_of));
+        }
+        Self {
+            state,
+            source,
+            items: Vec::new(),
+            kept: BTreeSet::new(),
+            ids: BTreeSet::new(),
+            at,
+            taken: BTreeMap::new(),
+            hosts: Known::new(hosts),
+            labels,
+        }
+    }
+
     fn revoke(&mut self, entry: &ListedServer, revocation: &Revocation) {
         for (server, known) in self.mine(&entry.name) {
             let standing =
@@ -92,13 +130,9 @@ impl<'a> Merging<'a> {
         let before = self.mine(&entry.name).min_by_key(|(_, known)| listed_first(known));
         let replaces = before.map(|(server, _)| server.id.clone());
         let twice = self.twice(remote);
-        let at_url: Vec<&Server> = self
-            .state
-            .servers
-            .values()
-            .filter(|server| canonical_url(&server.endpoint) == canonical_url(&remote.endpoint))
-            .filter(|server| Some(&server.id) != replaces.as_ref())
-            .collect();
+        let url = canonical_url(&remote.endpoint);
+        let here = self.at.get(&url).into_iter().flatten().copied();
+        let at_url: Vec<&Server> = here.filter(|server| Some(&server.id) != replaces.as_ref()).collect();
         let joined = at_url.iter().find(|server| same_server(server, None, entry, remote));
         if let (Some(server), None) = (joined, &twice) {
             return self.keep(entry, server, What::Joins { listing: Box::new(listing), replaces });
@@ -109,6 +143,8 @@ impl<'a> Merging<'a> {
             warnings.push(Warning::TwiceOnTheList);
         }
         let id = server.id.clone();
+        let taken = Taken { server: id.clone(), headers: remote.headers.clone() };
+        self.taken.entry(url).or_default().push(taken);
         let what = match twice.or_else(|| at_url.first().map(|server| server.id.clone())) {
             Some(with) => What::Clash { with, server, replaces },
             None => What::New { server, replaces },
@@ -118,6 +154,8 @@ impl<'a> Merging<'a> {
     }
 
     fn keep(&mut self, entry: &ListedServer, server: &Server, what: What) {
+        let taken = self.taken.entry(canonical_url(&server.endpoint)).or_default();
+        taken.push(Taken { server: server.id.clone(), headers: server.headers.clone() });
         self.kept.insert((server.id.clone(), entry.name.clone()));
         let warnings =
             if entry.status == Status::Deprecated { vec![Warning::Deprecated] } else { Vec::new() };
@@ -132,13 +170,9 @@ impl<'a> Merging<'a> {
 
     /// The Server that another entry of this list already stands for, if this one has its URL and headers.
     fn twice(&self, remote: &Remote) -> Option<ServerId> {
-        let here = |server: &Server| {
-            canonical_url(&server.endpoint) == canonical_url(&remote.endpoint)
-                && same_headers(&server.headers, &remote.headers)
-        };
-        let planned = self.items.iter().filter_map(|item| item.what.new_server());
-        let kept = self.kept.iter().filter_map(|(id, _)| self.state.servers.get(id));
-        planned.chain(kept).find(|server| here(server)).map(|server| server.id.clone())
+        let taken = self.taken.get(&canonical_url(&remote.endpoint))?;
+        let taken = taken.iter().find(|taken| same_headers(&taken.headers, &remote.headers))?;
+        Some(taken.server.clone())
     }
 
     fn gone(&mut self) {
@@ -172,14 +206,9 @@ impl<'a> Merging<'a> {
 
     fn warnings(&self, entry: &ListedServer, remote: &Remote) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        let host_of = |endpoint: &Endpoint| endpoint.url().host_str().map(str::to_owned).unwrap_or_default();
-        let mut known: BTreeSet<String> = self.state.servers.values().map(|s| host_of(&s.endpoint)).collect();
-        let issuers = self.state.servers.values().filter_map(|server| server.issuer.as_deref());
-        known
-            .extend(issuers.filter_map(|issuer| Endpoint::parse(issuer).ok()).map(|issuer| host_of(&issuer)));
         let issuer = entry.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
         for host in [Some(&remote.endpoint), issuer.as_ref()].into_iter().flatten().map(host_of) {
-            let suspicion = look_alike::judge(&host, known.iter().map(String::as_str));
+            let suspicion = self.hosts.judge(&host);
             let warning = suspicion.map(|suspicion| match suspicion {
                 Suspicion::LooksLike(like) => Warning::LookAlike { host, like },
                 Suspicion::MixedScript => Warning::MixedScript { seen: look_alike::unicode(&host), host },
@@ -187,10 +216,8 @@ impl<'a> Merging<'a> {
             });
             warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
         }
-        let label = entry.title.to_lowercase();
-        if let Some(server) = self.state.servers.values().find(|server| server.label.to_lowercase() == label)
-        {
-            warnings.push(Warning::LabelTaken { server: server.id.clone() });
+        if let Some(server) = self.labels.get(&entry.title.to_lowercase()) {
+            warnings.push(Warning::LabelTaken { server: (*server).clone() });
         }
         if entry.status == Status::Deprecated {
             warnings.push(Warning::Deprecated);
@@ -206,6 +233,10 @@ impl<'a> Merging<'a> {
         let preset = self.source.preset;
         self.state.servers.values().filter_map(move |server| Some((server, server.listing(preset, name)?)))
     }
+}
+
+fn host_of(endpoint: &Endpoint) -> String {
+    endpoint.url().host_str().map(str::to_owned).unwrap_or_default()
 }
 
 /// What changed of a Server that stayed itself.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::Endpoint;
+use model::{Endpoint, header};
 
 use crate::reader::{Fields, Misfit, Node};
 
@@ -75,29 +75,30 @@ fn read(remote: &Fields<'_>) -> Result<Offer, Misfit> {
     let Ok(endpoint) = Endpoint::parse(&url) else {
         return Ok(unsupported("has a URL that cannot be called"));
     };
+    // Other letters look like these; a host in them has a name of its own.
+    if !url.is_ascii() {
+        return Ok(unsupported("has a URL that is not ASCII: its host must be written as xn--…"));
+    }
     let mut headers = BTreeMap::<String, String>::new();
-    for header in remote.lenient("headers").map_or(Ok(Vec::new()), |node| node.list())? {
-        let header = header.object()?;
-        let name = header.need("name")?;
+    for given in remote.lenient("headers").map_or(Ok(Vec::new()), |node| node.list())? {
+        let given = given.object()?;
+        let name = given.need("name")?;
         let name = name.line(100).map_err(|_| name.misfit("must be a header's name"))?;
-        let lower = name.to_ascii_lowercase();
         // The sign-in takes the place of whatever a person would be asked for here.
-        if lower == "authorization" {
+        if name.eq_ignore_ascii_case("authorization") {
             continue;
         }
-        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            || OWN.contains(&&*lower)
-        {
+        if !header::is_name(name) || header::is_reserved(name) {
             return Ok(unsupported("wants a header that Hallpass sets itself"));
         }
-        match value(&header) {
+        match value(&given) {
             Ok(value) => {
                 if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
                     return Ok(unsupported("names a header twice"));
                 }
                 headers.insert(name.to_owned(), value);
             }
-            Err(_) if !is(&header, "isRequired") => {}
+            Err(_) if !is(&given, "isRequired") => {}
             Err(name) => return Ok(asks(&name)),
         }
     }
@@ -110,7 +111,7 @@ fn value(input: &Fields<'_>) -> Result<String, String> {
     let text =
         input.lenient("value").or_else(|| input.lenient("default")).and_then(|node| node.value.as_str());
     let text = fill(text.ok_or_else(name)?, input.lenient("variables").as_ref())?;
-    if text.is_empty() || text.len() > 4096 || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > 4096 || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         Err(name())
     } else {
         Ok(text)
@@ -144,29 +145,3 @@ fn asks(name: &str) -> Offer {
 fn unsupported(reason: &str) -> Offer {
     Offer::Unsupported { reason: reason.to_owned() }
 }
-
-/// Headers that the bridge makes.
-const OWN: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "origin",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];

@@ -53,6 +53,12 @@ pub enum BridgeMessage {
         /// The era that it speaks.
         era: Era,
     },
+    /// Whether the Server can be reached, as the bridge sees it. Sent when that changes.
+    Trouble {
+        /// One sentence without values; none: it goes well again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        what: Option<String>,
+    },
     /// A message of a newer version: ignored.
     #[serde(other)]
     Unknown,
@@ -238,6 +244,11 @@ mod tests {
         same(&BridgeMessage::Acknowledge { seq: 2 }, r#"{"type":"acknowledge","seq":2}"#);
         same(&BridgeMessage::Release { lease: LeaseId(3) }, r#"{"type":"release","lease":3}"#);
         same(&BridgeMessage::Learned { era: Era::Stateless }, r#"{"type":"learned","era":"stateless"}"#);
+        same(
+            &BridgeMessage::Trouble { what: Some("no answer".into()) },
+            r#"{"type":"trouble","what":"no answer"}"#,
+        );
+        same(&BridgeMessage::Trouble { what: None }, r#"{"type":"trouble"}"#);
         let unknown: BridgeMessage = serde_json::from_str(r#"{"type":"from_the_future","x":1}"#).unwrap();
         assert_eq!(unknown, BridgeMessage::Unknown);
     }

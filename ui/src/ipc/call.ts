@@ -68,6 +68,7 @@ const KINDS = {
   test_server: "discovery",
   rename_server: "server",
   pause_server: "server",
+  trust_server: "server",
   read_paste: "pasted",
   find_servers: "found",
   remove_server: "signed_out",

@@ -19,6 +19,8 @@ use crate::servers::{certificate_hint, chain};
 
 /// From connecting to the last byte, for each of the two files.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// The same for all of it, redirects included.
+const WHOLE_LIMIT: Duration = Duration::from_secs(45);
 const MAX_REDIRECTS: usize = 3;
 const MAX_ETAG: usize = 256;
 /// Where a registry of MCP Registry v0.1 lists its servers.
@@ -102,6 +104,14 @@ impl Source {
 impl Agent {
     /// Fetches a list. A URL that has none is tried as a registry's base.
     pub(super) async fn fetch_list(&self, source: &Source, wanted: Wanted<'_>) -> Result<Fetched, Error> {
+        let fetched = tokio::time::timeout(WHOLE_LIMIT, self.fetch_unlimited(source, wanted)).await;
+        fetched.unwrap_or_else(|_| {
+            Err(Error::new(ErrorCode::Unreachable, "the list cannot be fetched: its server takes too long")
+                .hint("try again later, and ask the list's publisher if it stays so"))
+        })
+    }
+
+    async fn fetch_unlimited(&self, source: &Source, wanted: Wanted<'_>) -> Result<Fetched, Error> {
         let endpoint = match source {
             Source::File(path) => return from_file(path.clone(), wanted.signature).await,
             Source::Url(endpoint) => endpoint,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, PresetPlanView, PresetView};
-use model::{ListingStanding, Origin, PresetId, PresetRecord, PrivateAuthority, ServerId, State};
+use model::{
+    ListingStanding, Origin, PresetId, PresetRecord, PrivateAuthority, Seen, ServerId, State, WebAddress,
+};
 use preset::{Accepted, Item, List, MergePlan, Offered, PublicKey, Trust, What};
 use token_lease::OlderLeases;
 
@@ -50,8 +52,8 @@ impl Agent {
         key: Option<&str>,
         ca: Option<&str>,
     ) -> Result<PresetPlanView, Error> {
-        let _one_at_a_time = self.presets.busy.lock().await;
         let source = Source::parse(source)?;
+        refuse_secret(&source)?;
         let authority = parse_authority(ca)?;
         let pinned = key.map(|key| PublicKey::parse(key.trim())).transpose().map_err(|error| {
             Error::new(ErrorCode::Usage, error.to_string()).hint("ask the list's publisher for it")
@@ -60,7 +62,8 @@ impl Agent {
         let Fetched::File(file) = self.fetch_list(&source, wanted).await? else {
             return Err(Error::new(ErrorCode::Failed, "the list's server answered to a question not asked"));
         };
-        let (id, accepted, warnings) = self.accept_first(&file, pinned.as_ref())?;
+        let file = Arc::new(file);
+        let (id, accepted, warnings) = self.accept_first(&file, pinned.as_ref()).await?;
         refuse_stale(&accepted, self.world.now())?;
         let title = title_of(&accepted.list, &file.source);
         let known = self.read(|state| state.presets.get(&id).cloned());
@@ -78,13 +81,15 @@ impl Agent {
         };
         let sha256 = sha256(&file.bytes);
         let checked = Checked { list: accepted.list, trust: accepted.trust, sha256 };
-        Ok(self.show(Shown { record, checked, bytes: Some(file.bytes), warnings, closed: Vec::new() }))
+        let bytes = Some(file.bytes.clone());
+        Ok(self.show(Shown { record, checked, bytes, warnings, closed: Vec::new() }))
     }
 
     /// Fetches a followed list anew and works out what would change.
     pub(crate) async fn plan_preset_update(self: &Arc<Self>, preset: &str) -> Result<PresetPlanView, Error> {
-        let _one_at_a_time = self.presets.busy.lock().await;
         let id = self.known_preset(preset)?;
+        let look = self.presets.look(&id);
+        let _one_look = look.lock().await;
         let closed = self.look_for(&id).await?;
         let record = self.read(|state| state.presets.get(&id).cloned()).ok_or_else(|| no_preset(preset))?;
         let checked = self.presets.checked(&record).ok_or_else(|| no_preset(preset))?;
@@ -93,7 +98,6 @@ impl Agent {
 
     /// Carries out a plan that was shown, if it is still the same.
     pub(crate) async fn apply_preset(self: &Arc<Self>, digest: &str) -> Result<Vec<PresetView>, Error> {
-        let _one_at_a_time = self.presets.busy.lock().await;
         let now = self.world.now();
         let shown = lock(&self.presets.shown).remove(digest);
         let Some(shown) = shown.or_else(|| self.waiting_plan(digest, now)) else {
@@ -101,9 +105,6 @@ impl Agent {
                 .hint("look at the list again, then say yes to it"));
         };
         let id = shown.record.id.clone();
-        if let Some(bytes) = &shown.bytes {
-            self.keep_copy(&id, bytes)?;
-        }
         let applied = self
             .change(|state| {
                 let plan = planned(state, &shown, now);
@@ -128,24 +129,18 @@ impl Agent {
             })
             .map_err(error::of_state)?;
         let (applied, reattach) = applied?;
-        lock(&self.presets.lists).insert(id, shown.checked);
-        self.close_bridges(&applied.closed).await;
-        // Headers are told to a bridge when it attaches: it does so again at once.
-        let concerned: Vec<_> = lock(&self.sessions)
-            .iter()
-            .filter(|(_, session)| reattach.contains(&session.server))
-            .map(|(session, _)| session)
-            .collect();
-        for session in concerned {
-            lock(&self.sessions).close(session);
+        lock(&self.presets.lists).insert(id.clone(), shown.checked);
+        if let Some(bytes) = &shown.bytes {
+            self.keep_copy(&id, bytes);
         }
+        self.close_bridges(&applied.closed).await;
+        self.reattach(&reattach);
         self.bring(|session| applied.changed.contains(&session.server), OlderLeases::Drain).await;
         Ok(self.read(|state| views::preset_views(state, &self.presets, now)))
     }
 
     /// Stops following a list. Its Servers stay as hand-made ones; one that it closed stays closed.
-    pub(crate) async fn remove_preset(self: &Arc<Self>, preset: &str) -> Result<Vec<PresetView>, Error> {
-        let _one_at_a_time = self.presets.busy.lock().await;
+    pub(crate) fn remove_preset(&self, preset: &str) -> Result<Vec<PresetView>, Error> {
         let id = self.known_preset(preset)?;
         self.change(|state| {
             state.presets.remove(&id);
@@ -159,8 +154,7 @@ impl Agent {
             }
         })
         .map_err(error::of_state)?;
-        lock(&self.presets.lists).remove(&id);
-        lock(&self.presets.failures).remove(&id);
+        self.presets.forget(&id);
         self.forget_copy(&id);
         let now = self.world.now();
         Ok(self.read(|state| views::preset_views(state, &self.presets, now)))
@@ -207,15 +201,12 @@ impl Agent {
     }
 
     /// Checks the file of a subscription that is new, or that is made anew.
-    fn accept_first(
+    async fn accept_first(
         &self,
-        file: &ListFile,
+        file: &Arc<ListFile>,
         pinned: Option<&PublicKey>,
     ) -> Result<(PresetId, Accepted, Vec<String>), Error> {
-        let offered =
-            Offered { bytes: &file.bytes, signature: file.signature.as_deref(), etag: file.etag.as_deref() };
-        let now = self.world.now();
-        let first = preset::accept(None, pinned, offered, now).map_err(|e| of_refused(&e))?;
+        let first = self.accept(file, None, pinned).await?;
         let name = first.list.about.as_ref().map_or_else(|| file.source.host(), |about| about.id.clone());
         let id = PresetId::parse(&name).map_err(|error| {
             Error::new(ErrorCode::Failed, format!("the list has no name that can be kept: {error}"))
@@ -247,17 +238,33 @@ impl Agent {
             }
             // A key for a list that was unverified until now: nothing of what was seen before counts.
             Some(_) if live.is_empty() => Ok((id, first, warnings)),
-            Some(_) | None => {
-                let accepted = preset::accept(known.seen.as_ref(), pinned, offered, now);
-                Ok((id, accepted.map_err(|e| of_refused(&e))?, warnings))
-            }
+            Some(_) | None => Ok((id, self.accept(file, known.seen.as_ref(), pinned).await?, warnings)),
+        }
+    }
+
+    /// Judges a file beside the agent's own thread: a large one takes a while, and nobody waits for it.
+    pub(super) async fn accept(
+        &self,
+        file: &Arc<ListFile>,
+        seen: Option<&Seen>,
+        pinned: Option<&PublicKey>,
+    ) -> Result<Accepted, Error> {
+        let (file, seen, pinned, now) = (Arc::clone(file), seen.cloned(), pinned.cloned(), self.world.now());
+        let judged = tokio::task::spawn_blocking(move || {
+            let (signature, etag) = (file.signature.as_deref(), file.etag.as_deref());
+            let offered = Offered { bytes: &file.bytes, signature, etag };
+            preset::accept(seen.as_ref(), pinned.as_ref(), offered, now)
+        });
+        match judged.await {
+            Ok(accepted) => accepted.map_err(|error| of_refused(&error)),
+            Err(error) => Err(Error::new(ErrorCode::Failed, format!("the list was not judged: {error}"))),
         }
     }
 }
 
 /// Whether a newer file was seen than the one that the person said yes to.
 pub(super) fn is_ahead(record: &PresetRecord) -> bool {
-    let digest = |seen: &Option<model::Seen>| seen.as_ref().map(|seen| seen.sha256.clone());
+    let digest = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.sha256.clone());
     digest(&record.in_force) != digest(&record.seen)
 }
 
@@ -282,7 +289,7 @@ pub(super) fn merged(state: &State, record: &PresetRecord, checked: &Checked) ->
     plan
 }
 
-pub(super) fn is_stale(seen: &model::Seen, now: model::UnixTime) -> bool {
+pub(super) fn is_stale(seen: &Seen, now: model::UnixTime) -> bool {
     match preset::standing(seen, now) {
         preset::Standing::Current => false,
         preset::Standing::Stale { .. } => true,
@@ -298,6 +305,19 @@ pub(super) fn refuse_stale(accepted: &Accepted, now: model::UnixTime) -> Result<
         )
         .hint("ask its publisher for a newer one")),
         preset::Standing::Current => Ok(()),
+    }
+}
+
+/// Where a list comes from is kept and shown, so no secret may stand in it.
+fn refuse_secret(source: &Source) -> Result<(), Error> {
+    let Source::Url(endpoint) = source else { return Ok(()) };
+    match WebAddress::read(endpoint.as_str()).kinds.first() {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(
+            ErrorCode::Usage,
+            format!("the list's address carries a secret ({kind}), and it was not kept"),
+        )
+        .hint("ask its publisher for an address without one: the signature protects the list")),
     }
 }
 

@@ -289,6 +289,8 @@ pub(super) fn prompt(agent: &Agent, wanted: &Wanted, issuer: &str) -> Prompt {
     agent.read(|state| {
         let known = wanted.account.as_ref().and_then(|id| state.accounts.get(id));
         match known {
+            // Another issuer is told nothing of them; what comes back is refused.
+            Some(account) if account.key.issuer() != issuer => Prompt::Unspecified,
             Some(account) => match account.email.clone().or_else(|| account.name.clone()) {
                 Some(hint) => Prompt::LoginHint(hint),
                 None => Prompt::Unspecified,

@@ -244,7 +244,12 @@ impl Fresh<'_> {
                 return Err(error);
             }
         };
-        save(agent, self.wanted, account, self.set(&identified), new_account).await
+        let set = self.set(&identified);
+        let saved = save(agent, self.wanted, self.attempt.server, account, set, new_account).await;
+        if saved.is_err() {
+            self.give_back(Some(&identified)).await;
+        }
+        saved
     }
 
     async fn ask(&self, line: &mut Line, question: SignInStep) -> bool {
@@ -369,7 +374,7 @@ impl Fresh<'_> {
             return;
         }
         let set = self.set(&Identified::Unverified);
-        agent.revoke_set(&set).await;
+        agent.revoke_set(&set, Access::of(self.attempt.server)).await;
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ipc::{Error, SignInStep};
-use model::{Account, AuthKind, Grant, GrantState};
+use ipc::{Error, ErrorCode, SignInStep};
+use model::{Account, AuthKind, Grant, GrantState, Server, State};
 use token_lease::OlderLeases;
 use token_store::{StoreError, TokenSet};
 
@@ -11,16 +11,20 @@ use super::Wanted;
 use crate::agent::Agent;
 use crate::{error, faults, intents, views};
 
-/// Saves a new or renewed Grant of `account`.
+/// Saves a new or renewed Grant of `account` at `server`, as that was when the sign-in began. An error leaves no
+/// new item behind; the tokens are then still the caller's to give back.
 pub(super) async fn save(
     agent: &Arc<Agent>,
     wanted: &Wanted,
+    server: &Server,
     account: Account,
     mut set: TokenSet,
     new_account: bool,
 ) -> Result<SignInStep, Error> {
+    let at = server;
     let server = &wanted.server;
-    let old = agent.read(|state| state.grant(&account.id, server).cloned());
+    let find = |state: &State| state.grant(&account.id, server).cloned();
+    let old = agent.read(find);
     let mut record = old.as_ref().map_or_else(|| agent.world.item_id(), |grant| grant.record.clone());
     let mut slot = agent.tokens.slot(&record);
     let held = Arc::clone(&slot);
@@ -28,19 +32,25 @@ pub(super) async fn save(
     let keychain = agent.keychain().await.map_err(|e| error::of_store(&e))?;
     // Newer than everything that was ever saved under this record, also where the state lags behind.
     let stored = match &old {
+        // Signed out while we waited: whoever has that record ends it.
+        Some(_) if agent.read(find).is_none_or(|grant| grant.record != record) => None,
         Some(_) => match keychain.load_tokens(&record).await {
-            Ok(stored) if stored.as_ref().is_none_or(|set| set.matches(server, &account.id)) => stored,
             // "Sign in again" is the cure of a record that is damaged or holds somebody else's tokens: it is
             // left as it is, and a new one takes its place.
-            Ok(_) | Err(StoreError::Damaged { .. }) => {
-                record = agent.world.item_id();
-                slot = agent.tokens.slot(&record);
-                None
+            Ok(stored) => {
+                Some(stored).filter(|s| s.as_ref().is_none_or(|set| set.matches(server, &account.id)))
             }
+            Err(StoreError::Damaged { .. }) => None,
             Err(error) => return Err(error::of_store(&error)),
         },
         None => None,
     };
+    let is_new = stored.is_none();
+    if is_new && old.is_some() {
+        record = agent.world.item_id();
+        slot = agent.tokens.slot(&record);
+    }
+    let stored = stored.flatten();
     let epoch = old.as_ref().map_or(0, |g| g.epoch).max(stored.as_ref().map_or(0, |s| s.epoch)) + 1;
     set.epoch = epoch;
     set.generation = stored.map_or(0, |s| s.generation) + 1;
@@ -48,40 +58,38 @@ pub(super) async fn save(
     keychain.save_tokens(&record, &set).await.map_err(|e| error::of_store(&e))?;
     faults::point(&agent.root, "sign-in.saved");
     let now = agent.world.now();
-    let selected = agent
-        .change(|state| {
-            let grant = Grant {
-                account: account.id.clone(),
-                server: server.clone(),
-                record: record.clone(),
-                state: GrantState::Active,
-                client_id: set.seal.client_id.clone(),
-                scopes: set.scopes.clone(),
-                epoch,
-                signed_in_at: now,
-                renewable: set.refresh_token.is_some(),
-                expires_at: set.expires_at,
-                renewed_at: None,
-                extra: old.as_ref().map(|g| g.extra.clone()).unwrap_or_default(),
-            };
-            state.grants.retain(|g| !(g.account == account.id && g.server == *server));
-            state.grants.push(grant);
-            state.accounts.insert(account.id.clone(), account.clone());
-            if let Some(server) = state.servers.get_mut(server) {
-                server.auth = AuthKind::Oauth;
-                server.issuer = Some(set.seal.issuer.clone());
+    let grant = Grant {
+        account: account.id.clone(),
+        server: server.clone(),
+        record: record.clone(),
+        state: GrantState::Active,
+        client_id: set.seal.client_id.clone(),
+        scopes: set.scopes.clone(),
+        epoch,
+        signed_in_at: now,
+        renewable: set.refresh_token.is_some(),
+        expires_at: set.expires_at,
+        renewed_at: None,
+        extra: old.map(|grant| grant.extra).unwrap_or_default(),
+    };
+    let entered = agent.change(|state| enter(state, at, grant, &account, &set.seal.issuer, wanted.select));
+    let selected = match entered.map_err(error::of_state) {
+        Ok(Ok(selected)) => selected,
+        Ok(Err(error)) | Err(error) => {
+            if is_new {
+                if let Err(error) = keychain.delete_record(&record).await {
+                    tracing::warn!(%error, "the item of a sign-in that was not kept is still in the keychain");
+                }
+                agent.tokens.forget(&record);
             }
-            let selection = &mut state.bindings.selection;
-            if wanted.select || !selection.contains_key(server) {
-                selection.insert(server.clone(), account.id.clone());
-            }
-            selection.get(server) == Some(&account.id)
-        })
-        .map_err(error::of_state)?;
+            return Err(error);
+        }
+    };
     intents::clear(&agent.root, &record);
     let renewable = set.refresh_token.is_some();
     slot.adopt(Some(set));
     drop(flight);
+    agent.time_again(&account.id, server);
     if wanted.select {
         agent.bring(|session| session.server == *server, OlderLeases::Drain).await;
     } else {
@@ -90,4 +98,133 @@ pub(super) async fn save(
     agent.asked(server, &Ok(()));
     let view = agent.read(|state| views::account_view(state, &account));
     Ok(SignInStep::Done { account: view, selected, renewable, new_account })
+}
+
+/// Enters a Grant and its Account. `Err`: the Server is not what it was when the person began to sign in there.
+/// Answers whether the Account is the one that acts there now.
+fn enter(
+    state: &mut State,
+    at: &Server,
+    grant: Grant,
+    account: &Account,
+    issuer: &str,
+    select: bool,
+) -> Result<bool, Error> {
+    let gone = || {
+        Error::new(ErrorCode::NotFound, format!("{} was removed during the sign-in; nothing was kept", at.id))
+            .hint("add it again and sign in there, if it is still wanted")
+    };
+    let server = state.servers.get_mut(&at.id).ok_or_else(gone)?;
+    let other_issuer = server.pinned_issuer().is_some_and(|pinned| pinned != issuer);
+    if server.endpoint != at.endpoint || server.headers != at.headers || other_issuer {
+        return Err(Error::new(
+            ErrorCode::ChangedOutside,
+            format!("{} is another server since the sign-in began; nothing was kept", at.id),
+        )
+        .hint(format!("sign in again: hallpass login {}", at.id)));
+    }
+    server.auth = AuthKind::Oauth;
+    server.issuer = Some(issuer.to_owned());
+    // A sign-out of the same moment leaves the record to this sign-in.
+    state.revocations.retain(|revocation| revocation.record != grant.record);
+    state.grants.retain(|g| !(g.account == grant.account && g.server == grant.server));
+    state.grants.push(grant);
+    state.accounts.insert(account.id.clone(), account.clone());
+    let selection = &mut state.bindings.selection;
+    if select || !selection.contains_key(&at.id) {
+        selection.insert(at.id.clone(), account.id.clone());
+    }
+    Ok(selection.get(&at.id) == Some(&account.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{
+        AccountId, AccountKey, Endpoint, ItemId, Origin, Proof, ProofKind, RegistrationChoice, Revocation,
+        ServerId, UnixTime,
+    };
+
+    use super::*;
+
+    const ISSUER: &str = "https://login.example";
+
+    fn server(url: &str) -> Server {
+        Server {
+            id: ServerId::parse("tickets").unwrap(),
+            label: "Tickets".into(),
+            endpoint: Endpoint::parse(url).unwrap(),
+            headers: std::collections::BTreeMap::new(),
+            auth: AuthKind::Oauth,
+            origin: Origin::HandMade,
+            issuer: None,
+            registration: RegistrationChoice::default(),
+            private_network: false,
+            authority: None,
+            era: None,
+            listings: Vec::new(),
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    fn ana() -> Account {
+        Account {
+            id: AccountId::parse("ana").unwrap(),
+            key: AccountKey::Subject { issuer: ISSUER.into(), subject: "1".into() },
+            label: "ana".into(),
+            name: None,
+            email: None,
+            email_verified: false,
+            proof: Proof { kind: ProofKind::IdToken, at: UnixTime(1) },
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    fn grant() -> Grant {
+        Grant {
+            account: ana().id,
+            server: ServerId::parse("tickets").unwrap(),
+            record: ItemId::parse("0123abcd").unwrap(),
+            state: GrantState::Active,
+            client_id: "c".into(),
+            scopes: Vec::new(),
+            epoch: 1,
+            signed_in_at: UnixTime(1),
+            renewable: true,
+            expires_at: None,
+            renewed_at: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    fn state(servers: &[Server]) -> State {
+        let servers = servers.iter().map(|one| (one.id.clone(), one.clone())).collect();
+        State { servers, ..State::default() }
+    }
+
+    #[test]
+    fn a_server_that_is_gone_or_another_one_by_now_gets_no_grant() {
+        let began = server("https://mcp.acme.example/mcp");
+        let mut tenant = began.clone();
+        tenant.headers.insert("X-Tenant".into(), "other".into());
+        for now in [&[][..], &[server("https://mcp.evil.example/mcp")], &[tenant]] {
+            let before = state(now);
+            let mut after = before.clone();
+            assert!(enter(&mut after, &began, grant(), &ana(), ISSUER, true).is_err(), "{now:?}");
+            assert_eq!(after, before);
+        }
+        let mut same = state(std::slice::from_ref(&began));
+        assert_eq!(enter(&mut same, &began, grant(), &ana(), ISSUER, false), Ok(true));
+        assert_eq!(same.grants.len(), 1);
+    }
+
+    #[test]
+    fn a_sign_out_of_the_same_moment_leaves_the_record_to_the_sign_in() {
+        let began = server("https://mcp.acme.example/mcp");
+        let mut state = state(std::slice::from_ref(&began));
+        state.grants.push(grant());
+        state.end_grants(|_| true);
+        assert_eq!(state.revocations, [Revocation::new(grant().record, Some(&began))]);
+        enter(&mut state, &began, grant(), &ana(), ISSUER, false).unwrap();
+        assert_eq!((state.grants.len(), state.revocations.len()), (1, 0), "it must not be revoked");
+    }
 }

@@ -134,7 +134,12 @@ impl Connection {
                 return found;
             }
             assert!(
-                matches!(message, BridgeMessage::Learned { .. } | BridgeMessage::Release { .. }),
+                matches!(
+                    message,
+                    BridgeMessage::Learned { .. }
+                        | BridgeMessage::Release { .. }
+                        | BridgeMessage::Trouble { .. }
+                ),
                 "unexpected {message:?}"
             );
         }

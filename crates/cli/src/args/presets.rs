@@ -23,7 +23,8 @@ pub(crate) enum Presets {
     },
     /// Write a complete list to start from. Never overwrites.
     New(PresetsNew),
-    /// Check a list: rules, place and fix of every finding. Exits 1 if it must not be published.
+    /// Check a list: rules, place and fix of every finding; with --online, whether its servers and issuers answer as
+    /// declared. Exits 1 if it must not be published.
     Lint(PresetsLint),
     /// Print the JSON Schema of a list, for editors.
     Schema,
@@ -81,6 +82,12 @@ pub(crate) struct PresetsNew {
 pub(crate) struct PresetsLint {
     /// The list.
     pub(crate) file: PathBuf,
+    /// Ask every server of the list how people sign in there, and its issuer too (W05).
+    #[arg(long)]
+    pub(crate) online: bool,
+    /// Trust this private authority while asking: a PEM file with its certificate.
+    #[arg(long, value_name = "FILE", requires = "online")]
+    pub(crate) ca: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -1,4 +1,4 @@
-//! `hallpass servers add|list|show|test|rename|pause|resume|remove`.
+//! `hallpass servers add|list|show|test|rename|pause|resume|trust|remove`.
 
 use std::io::Read;
 
@@ -54,6 +54,14 @@ pub(crate) async fn run(verb: Servers, quiet: bool) -> Result<(), Error> {
         Servers::Resume { server, json } => {
             let request = Request::PauseServer { server, paused: false };
             changed(Output { json: json.json, quiet }, request, |s| format!("{} is open again", s.id)).await
+        }
+        Servers::Trust { server, ca, no_ca: _, json } => {
+            let ca = ca.as_deref().map(super::authority_file).transpose()?;
+            let words = |s: &ServerView| {
+                let what = if s.private_ca { "the private authority" } else { "no private authority" };
+                format!("{what} is trusted for {0} now; look with: hallpass servers test {0}", s.id)
+            };
+            changed(Output { json: json.json, quiet }, Request::TrustServer { server, ca }, words).await
         }
         Servers::Remove { server, json } => {
             let out = Output { json: json.json, quiet };
@@ -248,6 +256,9 @@ fn show(out: Output, server: &ServerView) {
             Origin::Preset { preset, name } => format!("by the list {preset}, as {name}"),
         }
     ));
+    if let Some(trouble) = &server.trouble {
+        out.line(format!("  trouble    {trouble}"));
+    }
     closed(out, server);
     for listed in &server.lists {
         let gone = if listed.gone { "no longer in " } else { "" };

@@ -67,6 +67,9 @@ fn show(out: Output, view: &StatusView) {
     for server in &view.servers {
         out.line(format!("{}  {}", server.id, super::servers::state(server.state)));
         super::servers::closed(out, server);
+        if let Some(trouble) = &server.trouble {
+            out.line(format!("  trouble: {trouble}"));
+        }
         for grant in &server.grants {
             out.line(format!("  {}", super::accounts::grant_line(grant)));
         }

@@ -1,7 +1,7 @@
 //! Install links: of Cursor, VS Code, LM Studio, Kiro, and of Hallpass itself.
 
 use base64::Engine as _;
-use model::{Endpoint, WebAddress};
+use model::{Endpoint, WebAddress, percent_decoded};
 use url::Url;
 
 use super::{Found, INSTEAD, PastedList, Unreadable, snippet};
@@ -137,22 +137,4 @@ fn ours(text: &str) -> Result<Found, Unreadable> {
 fn is_key(text: &str) -> bool {
     let bytes = base64::engine::general_purpose::STANDARD.decode(text);
     bytes.is_ok_and(|bytes| bytes.len() == 42 && bytes.starts_with(b"Ed"))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let hex = |at: usize| {
-        bytes.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
-    };
-    let (mut out, mut at) = (Vec::new(), 0);
-    while let Some(byte) = bytes.get(at) {
-        if let (b'%', Some(high), Some(low)) = (byte, hex(at + 1), hex(at + 2)) {
-            out.push(high << 4 | low);
-            at += 3;
-        } else {
-            out.push(*byte);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

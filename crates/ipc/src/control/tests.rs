@@ -61,6 +61,10 @@ fn requests_without_options_on_the_wire() {
             r#"{"verb":"pause_server","server":"jira","paused":true}"#.to_owned(),
         ),
         (
+            Request::TrustServer { server: jira(), ca: Some("pem".into()) },
+            r#"{"verb":"trust_server","server":"jira","ca":"pem"}"#.to_owned(),
+        ),
+        (
             Request::GiveClientSecret { server: jira(), secret: "s".into() },
             r#"{"verb":"give_client_secret","server":"jira","secret":"s"}"#.to_owned(),
         ),

@@ -98,9 +98,9 @@ fn header_input(header: &Map<String, Value>, at: &str, found: &mut Vec<Finding>)
 /// P02 for headers that carry credentials by their name; the others may hold a tenant or a toolset.
 fn literal_header(name: &str, value: &str, at: &str, found: &mut Vec<Finding>) {
     let lower = name.trim().to_ascii_lowercase();
-    let credentials = CREDENTIALS.contains(&lower.as_str());
+    let credentials = secret_rules::is_credential_header(&lower);
     let value = value.trim();
-    let bare = SCHEMES.iter().any(|scheme| value.eq_ignore_ascii_case(scheme));
+    let bare = secret_rules::is_scheme(value);
     let kind = if credentials {
         (!value.is_empty() && !bare).then_some("any value is one here")
     } else {
@@ -190,7 +190,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn push(found: &mut Vec<Finding>, at: &str, what: &str, kind: &str) {
-    if found.iter().any(|finding| finding.at == at && finding.rule == Rule::P05) {
+    if found.last().is_some_and(|last| last.at == at && last.rule == Rule::P05) {
         return;
     }
     found.push(Finding {
@@ -210,12 +210,5 @@ fn left_of(text: &str, input: &Map<String, Value>) -> String {
         }
     }
     let left = left.trim();
-    if SCHEMES.iter().any(|scheme| left.eq_ignore_ascii_case(scheme)) {
-        String::new()
-    } else {
-        left.to_owned()
-    }
+    if secret_rules::is_scheme(left) { String::new() } else { left.to_owned() }
 }
-
-const CREDENTIALS: &[&str] = &["authorization", "proxy-authorization", "cookie", "x-api-key"];
-const SCHEMES: &[&str] = &["bearer", "basic", "token", "apikey", "api-key", "digest", "negotiate", "key"];

@@ -1,6 +1,6 @@
 //! Secrets in plain text: known shapes, random looking words, credentials in URLs.
 
-use model::{WebAddress, is_web_address, secret_rules};
+use model::{WebAddress, is_hidden, is_web_address, percent_decoded, secret_rules};
 use serde_json::Value;
 use url::Url;
 
@@ -60,12 +60,10 @@ pub(super) fn random_is_fine(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Characters that take no room or turn the reading direction.
+/// Characters that take no room or turn the reading direction; those that choose a glyph's form among them.
 pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+    let chooses = matches!(c, '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}');
+    chooses || (is_hidden(c) && !c.is_control())
 }
 
 fn in_path(text: &str) -> Option<&'static str> {
@@ -117,28 +115,6 @@ fn is_variable(text: &str) -> bool {
     text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).is_some_and(|name| {
         name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     })
-}
-
-fn percent_decoded(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let hex = |b: u8| char::from(b).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while at < bytes.len() {
-        let pair = (bytes.get(at + 1).copied().and_then(hex), bytes.get(at + 2).copied().and_then(hex));
-        match (bytes[at], pair) {
-            (b'%', (Some(high), Some(low))) => {
-                out.push(high << 4 | low);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

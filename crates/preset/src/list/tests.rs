@@ -51,6 +51,19 @@ fn the_design_s_own_sample_is_read() {
 }
 
 #[test]
+fn letters_that_look_like_others_stand_in_no_address() {
+    let mut list = good();
+    list["servers"][0]["server"]["remotes"][0]["url"] = json!("https://mcp.\u{430}cme.example/mcp");
+    let read = parse(&list).unwrap();
+    let Offer::Unsupported { reason } = &read.servers[0].offer else { panic!("{read:?}") };
+    assert!(reason.contains("xn--"), "{reason}");
+    let mut list = good();
+    list["servers"][0]["_meta"]["dev.hallpass/server"]["oauth"]["issuer"] =
+        json!("https://login.\u{430}cme.example");
+    assert!(parse(&list).unwrap_err().to_string().contains("in ASCII"));
+}
+
+#[test]
 fn a_plain_registry_answer_is_readable_and_the_latest_version_counts() {
     let entry = |name: &str, version: &str, url: &str, latest: bool, status: &str| {
         json!({

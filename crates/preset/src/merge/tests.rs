@@ -435,10 +435,15 @@ fn look_alikes_labels_and_doubles_are_warned_of() {
     assert_eq!(with(plain("wiki", "wiki.acme.example")), []);
     assert!(matches!(&with(plain("wiki", "mcp.acrne.example"))[..],
         [Warning::LookAlike { host, like }] if host == "mcp.acrne.example" && like == "mcp.acme.example"));
-    assert!(matches!(&with(plain("wiki", "mcp.\u{430}cm\u{435}.example"))[..],
-        [Warning::LookAlike { host, .. }] if host.contains("xn--")));
+    assert!(
+        matches!(&with(plain("wiki", &idna::domain_to_ascii("mcp.\u{430}cm\u{435}.example").unwrap()))[..],
+        [Warning::LookAlike { host, .. }] if host.contains("xn--"))
+    );
     assert!(matches!(&with(plain("wiki", "mcp.acme.example.evil.test"))[..], [Warning::LookAlike { .. }]));
-    assert!(matches!(&with(plain("wiki", "p\u{430}ypal.test"))[..], [Warning::MixedScript { .. }]));
+    assert!(matches!(
+        &with(plain("wiki", &idna::domain_to_ascii("p\u{430}ypal.test").unwrap()))[..],
+        [Warning::MixedScript { .. }]
+    ));
     let issuer = entry("wiki", "wiki.acme.example", |e| {
         ours(e)["oauth"]["issuer"] = json!("https://1ogin.acme.example");
     });
@@ -479,4 +484,22 @@ fn a_plan_is_named_by_what_it_would_do() {
     assert_eq!(one.digest(), plan(&State::default(), &[plain("tickets", "mcp.acme.example")]).digest());
     assert_ne!(one.digest(), other.digest());
     assert_eq!(one.digest().len(), 64);
+}
+
+#[test]
+fn a_thousand_servers_are_merged_with_a_thousand() {
+    let entries: Vec<Value> = (0..crate::MAX_SERVERS)
+        .map(|n| {
+            json!({"server": {"name": format!("com.acme/s{n}"),
+            "remotes": [{"type": "streamable-http", "url": format!("https://s{n}.acme.example/mcp")}]}})
+        })
+        .collect();
+    let mut state = State::default();
+    assert_eq!(follow(&mut state, &entries).added.len(), entries.len());
+    assert!(plan(&state, &entries).is_empty());
+    let one_more: Vec<Value> =
+        entries.iter().cloned().chain([plain("tickets", "mcp.acme.example")]).collect();
+    let bytes = serde_json::to_vec(&json!({"servers": one_more})).unwrap();
+    let refused = List::parse(&bytes).unwrap_err().to_string();
+    assert!(refused.contains("at most 1000 servers"), "{refused}");
 }

@@ -78,6 +78,7 @@ export class FakeAgent {
       case "give_client_secret":
       case "rename_server":
       case "pause_server":
+      case "trust_server":
       case "remove_server":
       case "sign_out":
       case "rename_account":
@@ -107,6 +108,9 @@ export class FakeAgent {
           return { kind: "server", ...this.#server(request.server) };
         case "pause_server":
           this.#server(request.server).paused = request.paused;
+          return { kind: "server", ...this.#server(request.server) };
+        case "trust_server":
+          this.#server(request.server).private_ca = request.ca !== null;
           return { kind: "server", ...this.#server(request.server) };
         case "remove_server":
           status.servers = status.servers.filter((one) => one.id !== request.server);
@@ -290,7 +294,7 @@ export class FakeAgent {
 }
 
 type Changing =
-  | "add_server" | "give_client_secret" | "rename_server" | "pause_server" | "remove_server" | "sign_out" | "rename_account"
+  | "add_server" | "give_client_secret" | "rename_server" | "pause_server" | "trust_server" | "remove_server" | "sign_out" | "rename_account"
   | "remove_account" | "use_account" | "create_profile" | "change_profile" | "use_profile" | "delete_profile" | "apply_preset" | "remove_preset"
   | "change_settings" | "apply_plan" | "stop";
 

@@ -917,7 +917,15 @@ server: ServerId,
 /**
  * Closed or open.
  */
-paused: boolean, } | { "verb": "read_paste", 
+paused: boolean, } | { "verb": "trust_server", 
+/**
+ * Which.
+ */
+server: ServerId, 
+/**
+ * Certificates (PEM) to trust for it and its issuer besides those of the operating system; none: those alone.
+ */
+ca: string | null, } | { "verb": "read_paste", 
 /**
  * As it was pasted.
  */

@@ -34,6 +34,21 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
+/// Writes a file that is for everybody in the place of what is there: at each moment whole, the old one or the new.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let scratch = beside(path, &format!(".{}.new", std::process::id()));
+    let written = OpenOptions::new().write(true).create_new(true).open(&scratch).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&scratch, path)).map_err(|error| {
+        // It may never have come about.
+        let _gone = std::fs::remove_file(&scratch);
+        Error::new(ErrorCode::Failed, format!("{} cannot be written: {error}", path.display()))
+            .hint("nothing was changed; see whether the folder can be written to and has room")
+    })
+}
+
 pub(super) fn exists(path: &Path) -> Error {
     Error::new(ErrorCode::Usage, format!("{} is there already", path.display()))
         .hint("name another file; this one is not overwritten")

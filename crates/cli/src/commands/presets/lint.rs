@@ -4,15 +4,25 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ipc::{Error, ErrorCode};
-use preset::{Checked, Finding, ListError, Misfit, Severity};
+use model::PrivateAuthority;
+use preset::{Checked, Finding, List, ListError, Misfit, Rule, Severity};
 use serde_json::{Value, json};
 
 use super::files;
 use crate::args::PresetsLint;
+use crate::commands::authority_file;
 use crate::output::Output;
+use crate::run_alone;
 
 pub(super) fn run(options: &PresetsLint, out: Output) -> Result<ExitCode, Error> {
-    let checked = check(&files::list(&options.file)?, &options.file)?;
+    let bytes = files::list(&options.file)?;
+    let mut checked = check(&bytes, &options.file)?;
+    let is_asked = options.online && checked.is_good();
+    if is_asked {
+        let ca = options.ca.as_deref().map(authority).transpose()?;
+        let list = List::parse(&bytes).map_err(|error| of_list(&error, &options.file))?;
+        checked.findings.warnings.extend(run_alone(online(&list, ca.as_ref()))?);
+    }
     let good = checked.is_good();
     if out.json {
         let findings = checked.findings.errors.iter().chain(&checked.findings.warnings).map(object);
@@ -25,15 +35,38 @@ pub(super) fn run(options: &PresetsLint, out: Output) -> Result<ExitCode, Error>
             let warnings = checked.findings.warnings.len();
             out.line(format!("{} may be published ({warnings} warnings)", options.file.display()));
         }
-        out.talk(
-            "  not checked: whether the issuers know the client ids (W05), since this needs the network",
-        );
+        if !is_asked {
+            out.talk("  not asked: whether servers and issuers answer as declared (W05); see --online");
+        }
     }
     if good {
         return Ok(ExitCode::SUCCESS);
     }
     out.notice(format!("{} must not be published", options.file.display()));
     Ok(ExitCode::FAILURE)
+}
+
+/// What servers and issuers say, one after the other.
+async fn online(list: &List, authority: Option<&PrivateAuthority>) -> Result<Vec<Finding>, Error> {
+    let mut found = Vec::new();
+    for server in &list.servers {
+        let Some(remote) = server.offer.remote() else { continue };
+        let declared = agent::Declared {
+            endpoint: &remote.endpoint,
+            headers: &remote.headers,
+            issuer: server.issuer.as_deref(),
+            client_id: server.client_id.as_deref(),
+        };
+        if let Some(message) = agent::ask_online(declared, authority, ipc::proxies()).await? {
+            found.push(Finding { rule: Rule::W05, at: server.name.clone(), message, fix: AS_DECLARED });
+        }
+    }
+    Ok(found)
+}
+
+fn authority(path: &Path) -> Result<PrivateAuthority, Error> {
+    PrivateAuthority::parse(&authority_file(path)?)
+        .map_err(|error| Error::new(ErrorCode::Usage, format!("{}: {error}", path.display())))
 }
 
 /// Checks the bytes; an error for what is no list at all.
@@ -80,3 +113,5 @@ fn object(finding: &Finding) -> Value {
 fn misfit_object(misfit: &Misfit) -> Value {
     json!({ "rule": "form", "severity": "error", "at": misfit.at, "message": misfit.problem })
 }
+
+const AS_DECLARED: &str = "correct the list, or have the server mended, before people follow it";

@@ -28,9 +28,7 @@ pub(super) fn run(options: &PresetsSign, out: Output) -> Result<(), Error> {
     let comment = format!("{} serial {} issued {}", about.id, about.serial, format_time(about.issued));
     let signature = key.sign(&bytes, &comment).map_err(|error| of_key(&error, &options.key))?;
     let path = files::beside(&options.file, ".minisig");
-    std::fs::write(&path, signature).map_err(|error| {
-        Error::new(ErrorCode::Failed, format!("{} cannot be written: {error}", path.display()))
-    })?;
+    files::replace(&path, &signature)?;
     if out.json {
         let object = json!({
             "file": options.file, "signature": path, "list": about.id, "serial": about.serial,
