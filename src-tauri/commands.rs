@@ -10,11 +10,7 @@ use crate::{browser, settings};
 
 /// Passes one request to the agent and its answer back.
 #[tauri::command]
-pub(crate) async fn call(
-    request: Request,
-    app: AppHandle,
-    shell: State<'_, Shell>,
-) -> Result<Response, Error> {
+pub(crate) async fn call(request: Request, shell: State<'_, Shell>) -> Result<Response, Error> {
     let answer = match request {
         Request::Unknown => {
             let what = "the window asked for something this build does not know";
@@ -27,10 +23,9 @@ pub(crate) async fn call(
         }
         request => shell.link.ask(located(request)).await?,
     };
-    if let Response::Settings(changed) = &answer
-        && shell.set_settings(changed)
-    {
-        settings::apply(&app, changed);
+    if let Response::Settings(changed) = &answer {
+        shell.set_settings(changed);
+        settings::apply(&shell, changed)?;
     }
     Ok(answer)
 }

@@ -78,7 +78,8 @@ async fn keep_fresh(app: AppHandle) {
             match shell.link.ask(Request::Status).await {
                 Ok(Response::Status(status)) => {
                     if shell.set_status(Some(*status)) {
-                        settings::apply(&app, &shell.settings());
+                        // Nobody asked for it just now: the log says what went wrong.
+                        let _logged = settings::apply(&shell, &shell.settings());
                     }
                 }
                 Ok(_) => tracing::warn!("the agent answered a question for its status with something else"),

@@ -42,7 +42,7 @@ pub(crate) fn beside() -> PathBuf {
 }
 
 /// How this program is started again. An AppImage is found at another path in each run, but says where it lies.
-fn this() -> PathBuf {
+pub(crate) fn this() -> PathBuf {
     std::env::var_os("APPIMAGE")
         .map(PathBuf::from)
         .or_else(|| std::env::current_exe().ok())

@@ -7,6 +7,7 @@
 //! ```
 
 mod agent_link;
+mod autostart;
 mod browser;
 mod commands;
 mod events;
@@ -47,9 +48,7 @@ pub fn run() -> ExitCode {
 }
 
 fn stay(root: Root, lock: Lock, wanted: Wanted) -> ExitCode {
-    let autostart = tauri_plugin_autostart::Builder::new().arg(HIDDEN).app_name(settings::ENTRY_NAME).build();
     let app = tauri::Builder::default()
-        .plugin(autostart)
         .invoke_handler(tauri::generate_handler![commands::call, commands::shell])
         .setup(move |app| {
             let app = app.handle().clone();

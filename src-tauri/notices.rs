@@ -68,3 +68,93 @@ impl Notice {
 
 const REST: Duration = Duration::from_mins(15);
 const NAME: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A view in which each `(server, account)` needs a sign-in; `chosen` says whether the Account is the selected one.
+    fn status(needing: &[(&str, &str)], chosen: bool) -> StatusView {
+        let servers: Vec<Value> = needing
+            .iter()
+            .map(|(server, account)| {
+                let grant = json!({
+                    "account": {
+                        "id": account, "label": format!("{account}\u{202e}<b>"), "name": null, "email": null,
+                        "email_verified": false, "issuer": "https://id.example", "subject": account, "proof": "id_token",
+                        "proven_at": 0,
+                    },
+                    "state": "needs_sign_in", "reason": "it ended", "renewable": true, "scopes": [], "expires_at": null,
+                    "signed_in_at": 0, "renewed_at": null, "selected": chosen,
+                });
+                json!({
+                    "id": server, "label": format!("{server}\n{}", "x".repeat(10_000)),
+                    "endpoint": format!("https://{server}.example/mcp"), "auth": "oauth", "state": "needs_sign_in",
+                    "origin": {"kind": "hand-made"}, "development": false, "private_network": false, "era": null,
+                    "selected": chosen.then_some(account), "grants": [grant], "bound_apps": {},
+                })
+            })
+            .collect();
+        let agent = json!({
+            "version": "0.1.0", "pid": 1, "root": "/home/x/.hallpass", "started_at": 0,
+            "keychain": {"state": "ready", "store": "login"}, "proxies": {}, "unsaved": 0, "pending_revocations": 0,
+        });
+        serde_json::from_value(json!({"agent": agent, "servers": servers, "sessions": []})).unwrap()
+    }
+
+    fn servers(due: &[Notice]) -> Vec<&str> {
+        due.iter().map(|notice| notice.server.as_str()).collect()
+    }
+
+    #[test]
+    fn a_person_is_told_when_it_comes_about_and_not_again_while_it_lasts() {
+        let mut notices = Notices::default();
+        let start = Instant::now();
+        assert_eq!(servers(&notices.due(&status(&[("jira", "ana")], true), start)), ["jira"]);
+        for later in [0, 60, 14 * 60, 16 * 60, 24 * 3600] {
+            let now = start + Duration::from_secs(later);
+            assert!(notices.due(&status(&[("jira", "ana")], true), now).is_empty(), "after {later} s");
+        }
+    }
+
+    #[test]
+    fn an_account_is_told_about_at_most_every_quarter_of_an_hour() {
+        let mut notices = Notices::default();
+        let start = Instant::now();
+        let mut comes_back = |after: u64| {
+            let now = start + Duration::from_secs(after);
+            assert!(notices.due(&status(&[], true), now).is_empty());
+            notices.due(&status(&[("jira", "ana")], true), now).len()
+        };
+        assert_eq!([0, 60, 899, 900, 901, 1799, 1800].map(&mut comes_back), [1, 0, 0, 1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn servers_of_one_account_that_end_together_are_one_notice_and_others_are_their_own() {
+        let mut notices = Notices::default();
+        let now = Instant::now();
+        let all = status(&[("jira", "ana"), ("wiki", "ana"), ("mail", "ben")], true);
+        assert_eq!(servers(&notices.due(&all, now)), ["jira", "mail"]);
+        // One of a person who was told lately stays quiet; it is not made up for later.
+        let more = status(&[("jira", "ana"), ("wiki", "ana"), ("mail", "ben"), ("crm", "ben")], true);
+        assert!(notices.due(&more, now + REST - Duration::from_secs(1)).is_empty());
+        assert!(notices.due(&more, now + REST).is_empty());
+    }
+
+    #[test]
+    fn nobody_is_told_of_an_account_that_is_not_in_use() {
+        assert!(Notices::default().due(&status(&[("jira", "ana")], false), Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn what_is_told_is_one_short_plain_line_and_leads_to_the_sign_in() {
+        let due = Notices::default().due(&status(&[("jira", "ana")], true), Instant::now());
+        assert!(due[0].title.starts_with("jira xxx") && due[0].title.ends_with("… needs sign-in"), "{due:?}");
+        assert!(due[0].title.chars().count() < 60, "{due:?}");
+        assert_eq!(due[0].body, "ana<b> must sign in again.");
+        let show = due[0].leads_to();
+        assert_eq!((show.page, show.server.unwrap().as_str()), (Page::SignIn, "jira"));
+    }
+}

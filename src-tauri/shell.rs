@@ -74,12 +74,9 @@ impl Shell {
         self.lock().settings.clone()
     }
 
-    /// Keeps settings that have just been saved. True if they are others than before.
-    pub(crate) fn set_settings(&self, settings: &SettingsView) -> bool {
-        let mut inner = self.lock();
-        let changed = inner.settings != *settings;
-        inner.settings = settings.clone();
-        changed
+    /// Keeps settings that have just been saved.
+    pub(crate) fn set_settings(&self, settings: &SettingsView) {
+        self.lock().settings = settings.clone();
     }
 
     /// Remembers where a window that is being opened shall go.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ipc::{Call, CodecError, Connection, FromAgent, Request, session_record};
+use ipc::{Call, CodecError, Connection, FromAgent, Request, request_too_long, session_record};
 use tokio::sync::mpsc;
 
 use super::{Heard, Order, Reply, lost};
@@ -15,12 +15,19 @@ pub(super) async fn until_it_ends(
 ) {
     let Connection { mut reader, mut writer, .. } = connection;
     let (calls, mut outgoing) = mpsc::unbounded_channel::<Call>();
+    let (refuse, mut refused) = mpsc::unbounded_channel::<u64>();
     // Beside the reading: two ends that both write and do not read would wait for each other.
     let writing = tokio::spawn(async move {
         while let Some(call) = outgoing.recv().await {
-            if let Err(error) = writer.send(&call).await {
-                tracing::info!(%error, "the agent takes no request");
-                return;
+            match writer.send(&call).await {
+                Ok(()) => {}
+                Err(CodecError::TooLong { .. }) => {
+                    let _gone = refuse.send(call.id);
+                }
+                Err(error) => {
+                    tracing::info!(%error, "the agent takes no request");
+                    return;
+                }
             }
         }
     });
@@ -47,13 +54,16 @@ pub(super) async fn until_it_ends(
                 }
                 Ok(None) => break,
                 // A line of a newer version; the next one may be understood again.
-                Err(CodecError::Malformed { source }) => {
-                    tracing::warn!(error = %source, "a line of the agent was not understood");
+                Err(error @ (CodecError::Malformed { .. } | CodecError::TooLong { .. })) => {
+                    tracing::warn!(%error, "a line of the agent was not understood");
                 }
                 Err(error) => {
                     tracing::info!(%error, "the agent cannot be heard");
                     break;
                 }
+            },
+            Some(id) = refused.recv() => if let Some(reply) = unanswered.remove(&id) {
+                let _gone = reply.send(Err(request_too_long()));
             },
             order = orders.recv() => match order {
                 Some(Order::Ask { request, reply }) => {

@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use testbed::sandbox::Sandbox;
 
 /// No step of ours takes longer than this, whatever the machine is doing besides.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Desk {
     pub(crate) sandbox: Sandbox,
     display: String,
     driver_port: u16,
+    opener: Opener,
     /// Ends with the desk.
     running: Vec<Running>,
 }
@@ -29,12 +30,26 @@ pub(crate) struct Desk {
 impl Desk {
     /// A desk with an unlocked keychain and nothing that shows a tray.
     pub(crate) fn new() -> Self {
+        Self::opening(Opener::Variable)
+    }
+
+    /// The same, where no variable names the browser: the system's own way is taken, `xdg-open`.
+    pub(crate) fn with_xdg_open() -> Self {
+        Self::opening(Opener::XdgOpen)
+    }
+
+    fn opening(opener: Opener) -> Self {
         let mut display = Command::new("Xvfb");
         display.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"]);
         let (x, display) = announced("Xvfb", &mut display);
         let sandbox = Sandbox::new().expect("dbus and gnome-keyring are installed by cargo xtask setup");
-        let mut desk =
-            Self { sandbox, display: format!(":{display}"), driver_port: free_port(), running: vec![x] };
+        let mut desk = Self {
+            sandbox,
+            display: format!(":{display}"),
+            driver_port: free_port(),
+            opener,
+            running: vec![x],
+        };
         // A browser that does nothing, until a test gives it something to do.
         desk.browse_with("exit 0");
         let mut driver = desk.command("WebKitWebDriver");
@@ -49,7 +64,14 @@ impl Desk {
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = self.sandbox.command(program);
         command.env("DISPLAY", &self.display).env("GDK_BACKEND", "x11").env("NO_AT_BRIDGE", "1");
-        command.env("BROWSER", self.browser()).stdin(Stdio::null());
+        match self.opener {
+            Opener::Variable => command.env("BROWSER", self.browser()),
+            Opener::XdgOpen => {
+                let path = std::env::var("PATH").unwrap_or_default();
+                command.env("PATH", format!("{}:{path}", self.sandbox.root().display()))
+            }
+        };
+        command.stdin(Stdio::null());
         command
     }
 
@@ -64,7 +86,7 @@ impl Desk {
         serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {ran:?}"))
     }
 
-    /// What `$BROWSER` does from now on: a line of shell, with the address as `$1`.
+    /// What the browser does from now on: a line of shell, with the address as `$1`.
     pub(crate) fn browse_with(&self, line: &str) {
         let script = format!("#!/bin/sh\n{line}\n");
         // Replaced whole: the old one may be running.
@@ -75,7 +97,10 @@ impl Desk {
     }
 
     fn browser(&self) -> PathBuf {
-        self.sandbox.root().join("browser.sh")
+        self.sandbox.root().join(match self.opener {
+            Opener::Variable => "browser.sh",
+            Opener::XdgOpen => "xdg-open",
+        })
     }
 
     /// The app without a driver, its words in a file of the sandbox.
@@ -122,12 +147,16 @@ impl Desk {
         found.lines().map(str::to_owned).collect()
     }
 
-    /// Closes the window by the keys of the window manager.
+    /// Closes the window by the keys of the window manager, which may have to start first.
     pub(crate) async fn close_window(&self) {
-        let window = eventually("a window", async || self.windows().pop()).await;
-        self.xdotool(&["windowactivate", "--sync", &window]);
-        self.xdotool(&["key", "--clearmodifiers", "alt+F4"]);
-        eventually("no window", async || self.windows().is_empty().then_some(())).await;
+        eventually("a window", async || self.windows().pop()).await;
+        eventually("no window", async || {
+            let Some(window) = self.windows().pop() else { return Some(()) };
+            self.xdotool(&["windowactivate", &window]);
+            self.xdotool(&["key", "--clearmodifiers", "alt+F4"]);
+            None
+        })
+        .await;
     }
 
     fn xdotool(&self, args: &[&str]) -> String {
@@ -142,6 +171,15 @@ impl Desk {
         let named = all.iter().filter(|process| String::from_utf8_lossy(&process.argv).contains(word));
         named.map(|process| process.pid).collect()
     }
+}
+
+/// How programs find the browser.
+#[derive(Clone, Copy)]
+enum Opener {
+    /// `$BROWSER`.
+    Variable,
+    /// The first `xdg-open` on the search path.
+    XdgOpen,
 }
 
 /// A process that ends with the value.
@@ -284,6 +322,16 @@ pub(crate) async fn tick(page: &Client, testid: &str) {
     if !seen(page, testid).await.is_selected().await.unwrap() {
         click(page, testid).await;
     }
+}
+
+/// Looks at the window that was opened after the one of this page was closed.
+pub(crate) async fn reopened(page: &Client) {
+    eventually("the new window", async || {
+        let window = page.windows().await.ok()?.pop()?;
+        page.switch_to_window(window).await.ok()?;
+        page.find(Locator::Css("h1")).await.ok().map(|_| ())
+    })
+    .await;
 }
 
 /// Waits until nothing with this test id is shown.

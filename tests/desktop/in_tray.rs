@@ -1,7 +1,5 @@
 //! The tray alone: hidden start, second start, menu, close to the tray and back, where nothing shows a tray.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::desk::{Desk, eventually, shell};
@@ -77,8 +75,14 @@ async fn a_closed_window_leaves_the_tray_and_its_web_view_is_gone() {
     eventually("the window", async || (desk.windows().len() == 1).then_some(())).await;
     panel.shows("the menu", |rows| find(rows, &["Quit"]).is_some()).await;
     eventually("a web view", async || (!desk.processes("WebKitWebProcess").is_empty()).then_some(())).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let open = pss(&desk);
+    let mut last = 0;
+    let open = eventually("a web view at rest", async || {
+        let now = pss(&desk);
+        let rests = now.abs_diff(last) * 50 < now;
+        last = now;
+        rests.then_some(now)
+    })
+    .await;
     desk.close_window().await;
     eventually("no web view", async || (desk.processes("WebKitWebProcess").is_empty()).then_some(())).await;
     assert!(app.runs());

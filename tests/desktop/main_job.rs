@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, Running, announced, click, eventually, gone, picture, seen, tick};
+use crate::desk::{Desk, Running, announced, click, eventually, gone, picture, reopened, seen, tick};
 use crate::panel::{Panel, find};
 use crate::running_app::RunningApp;
 
@@ -119,14 +119,16 @@ async fn a_sign_in_outlives_its_window() {
     let url = eventually("the browser", async || std::fs::read_to_string(&asked).ok()).await;
     assert_eq!(url.lines().count(), 1, "{url}");
     desk.close_window().await;
-    drop(page);
-    panel.click(&["Open Hallpass"]).await;
-    eventually("the window", async || (desk.windows().len() == 1).then_some(())).await;
-    // The person comes back to the browser, and the new window asks the question.
+    // The person comes back to the browser, and the tray asks; the new window shows the sheet as it stands.
     let mut browser = Running::start(&mut peers.browser(&desk, "ana", url.trim()));
     panel.shows("the question", |rows| rows.iter().any(|row| row.label.contains("is this you?"))).await;
     panel.click(&["tracker: is this you?"]).await;
     assert!(browser.runs(), "the page waits for the answer");
+    reopened(&page).await;
+    sign_in(&page, "ana").await;
+    assert!(browser.ended().await, "the page in the browser was told");
+    let status = desk.hallpass_json(&["status", "--json"]);
+    assert_eq!(status["servers"][0]["state"], "connected", "{status}");
 }
 
 /// The sheet's end: who came back is confirmed, and it is closed.

@@ -20,7 +20,7 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
     let mut begun: Vec<Begun> = Vec::new();
     loop {
         tokio::select! {
-            Some(message) = outgoing.recv() => if writer.send(&message).await.is_err() { return },
+            Some(message) = outgoing.recv() => if say(&mut writer, message).await.is_err() { return },
             event = next_event(&mut watched) => {
                 if writer.send(&FromAgent::Event { event }).await.is_err() {
                     return;
@@ -49,12 +49,25 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
                     let what = format!("the request could not be understood: {source}");
                     answer(&outbox, 0, Err(Error::new(ErrorCode::Usage, what)));
                 }
+                Err(CodecError::TooLong { call, .. }) => {
+                    answer(&outbox, call.unwrap_or(0), Err(ipc::request_too_long()));
+                }
                 Err(error) => {
                     tracing::info!(%error, "a caller is gone");
                     return;
                 }
             },
         }
+    }
+}
+
+/// Sends a message; instead of an answer that is too long, an error goes out.
+async fn say(writer: &mut Writer, message: FromAgent) -> Result<(), CodecError> {
+    match (writer.send(&message).await, message) {
+        (Err(CodecError::TooLong { .. }), FromAgent::Reply { id, .. }) => {
+            writer.send(&FromAgent::Reply { id, result: Err(ipc::answer_too_long()) }).await
+        }
+        (sent, _) => sent,
     }
 }
 
@@ -131,8 +144,8 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             Ok(Response::SignedOut(view))
         }
         Request::ListAccounts => {
-            let mut accounts: Vec<_> =
-                agent.read(|s| s.accounts.values().map(|a| crate::views::account_view(s, a)).collect());
+            let mut accounts: Vec<_> = agent
+                .read(|s| s.accounts.values().map(|a| crate::views::account_with_servers(s, a)).collect());
             accounts.sort_by(|a, b| a.label.cmp(&b.label));
             Ok(Response::Accounts { accounts })
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc::{Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, Role, VERSIONS};
+use ipc::{Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, Role, VERSIONS};
 use platform::socket::{Connection, Listener, Peer};
 use tokio::io::{ReadHalf, WriteHalf};
 
@@ -39,7 +39,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, mut listener: Listener) {
 
 async fn greet(agent: &Arc<Agent>, connection: Connection, peer: Peer) {
     let (read, write) = tokio::io::split(connection);
-    let (mut reader, mut writer) = (LineReader::new(read), LineWriter::new(write));
+    let (mut reader, mut writer) = (LineReader::new(read, MAX_LINE), LineWriter::new(write, MAX_ANSWER));
     let hello = match tokio::time::timeout(HELLO_WITHIN, reader.next::<Hello>()).await {
         Ok(Ok(Some(hello))) => hello,
         Ok(Ok(None)) | Err(_) => return,

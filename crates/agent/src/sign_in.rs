@@ -175,7 +175,12 @@ impl SignIns {
             return Err(Error::new(ErrorCode::Usage, format!("a sign-in to {server} is under way already"))
                 .hint("finish or cancel that one first"));
         }
-        let id = SignInId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
+        // Above those of every agent before this one: a window outlives its agent, and must never take the sign-in of
+        // one for that of another.
+        let least = now.0.saturating_mul(1000);
+        let id = self.next.load(Ordering::Relaxed).max(least) + 1;
+        self.next.store(id, Ordering::Relaxed);
+        let id = SignInId(id);
         let (answers, answers_in) = mpsc::unbounded_channel();
         let (pasted, pasted_in) = mpsc::unbounded_channel();
         let (cancelled, cancelled_in) = watch::channel(false);

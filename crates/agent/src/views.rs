@@ -89,8 +89,14 @@ impl Agent {
     }
 }
 
-/// An Account.
-pub(crate) fn account_view(state: &State, account: &Account) -> AccountView {
+/// An Account, with the Servers where it is signed in.
+pub(crate) fn account_with_servers(state: &State, account: &Account) -> AccountView {
+    let grants = state.grants.iter().filter(|grant| grant.account == account.id);
+    AccountView { servers: grants.map(|grant| grant.server.clone()).collect(), ..account_view(account) }
+}
+
+/// An Account. In a list of all Servers it stands once for each, so it does not name them all again.
+pub(crate) fn account_view(account: &Account) -> AccountView {
     AccountView {
         id: account.id.clone(),
         label: account.label.clone(),
@@ -104,7 +110,7 @@ pub(crate) fn account_view(state: &State, account: &Account) -> AccountView {
         },
         proof: account.proof.kind,
         proven_at: account.proof.at,
-        servers: state.grants.iter().filter(|g| g.account == account.id).map(|g| g.server.clone()).collect(),
+        servers: Vec::new(),
     }
 }
 
@@ -119,7 +125,7 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
         .filter_map(|grant| {
             let account = state.accounts.get(&grant.account)?;
             Some(GrantView {
-                account: account_view(state, account),
+                account: account_view(account),
                 state: grant.state.clone(),
                 renewable: grant.renewable,
                 scopes: grant.scopes.clone(),

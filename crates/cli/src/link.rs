@@ -96,6 +96,9 @@ pub(crate) fn bridge_starter() -> Result<Starter, Error> {
 }
 
 fn gone(error: &ipc::CodecError) -> Error {
+    if matches!(error, ipc::CodecError::TooLong { .. }) {
+        return ipc::request_too_long();
+    }
     Error::new(ErrorCode::AgentUnavailable, format!("the agent cannot be talked to: {error}"))
         .hint("try again; hallpass doctor says more")
 }

@@ -10,7 +10,9 @@ use platform::socket::{self, ConnectError};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep};
 
-use crate::{CodecError, Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, Role};
+use crate::{
+    CodecError, Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, Role,
+};
 
 /// A connection on which the hello has been said.
 #[derive(Debug)]
@@ -107,7 +109,7 @@ async fn role_connection(
     first: &[u8],
 ) -> Result<Connection, StartError> {
     let (read, write) = tokio::io::split(stream);
-    let (mut reader, mut writer) = (LineReader::new(read), LineWriter::new(write));
+    let (mut reader, mut writer) = (LineReader::new(read, MAX_ANSWER), LineWriter::new(write, MAX_LINE));
     let greeted = async {
         writer.send_with(&Hello::new(role), first).await?;
         reader.next::<Greeting>().await

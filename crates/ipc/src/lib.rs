@@ -20,7 +20,9 @@ mod front;
 mod hello;
 mod view;
 
-pub use codec::{CodecError, LineReader, LineWriter, MAX_LINE};
+pub use codec::{
+    CodecError, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, answer_too_long, request_too_long,
+};
 pub use connection::{Connection, StartError, Starter, connect, connect_or_start};
 pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep};
 pub use error::{Error, ErrorCode};

@@ -231,7 +231,7 @@ pub struct AccountView {
     pub proof: ProofKind,
     /// When it was proven last.
     pub proven_at: UnixTime,
-    /// Where it is signed in.
+    /// Where it is signed in. `ListAccounts` alone fills it.
     #[serde(default)]
     pub servers: Vec<ServerId>,
 }

@@ -219,7 +219,7 @@ impl Fresh<'_> {
             Decision::Save(id) => (self.known(&id, &identified), false),
             Decision::Add => (candidate, true),
             Decision::AskToAdd => {
-                let view = agent.read(|state| views::account_view(state, &candidate));
+                let view = views::account_view(&candidate);
                 if !self.ask(line, SignInStep::Confirm { account: view }).await {
                     self.give_back(Some(&identified)).await;
                     return Err(Error::new(
@@ -231,7 +231,7 @@ impl Fresh<'_> {
             }
             Decision::AskWhetherSame(id) => {
                 let known = self.known(&id, &identified);
-                let view = agent.read(|state| views::account_view(state, &known));
+                let view = views::account_view(&known);
                 if !self.ask(line, SignInStep::SamePerson { account: view }).await {
                     self.give_back(Some(&identified)).await;
                     return Err(Error::new(ErrorCode::Cancelled, "it is somebody else; nothing was changed")

@@ -96,7 +96,7 @@ pub(super) async fn save(
         agent.grant_changed(&account.id, server).await;
     }
     agent.asked(server, &Ok(()));
-    let view = agent.read(|state| views::account_view(state, &account));
+    let view = views::account_view(&account);
     Ok(SignInStep::Done { account: view, selected, renewable, new_account })
 }
 
