@@ -46,7 +46,7 @@ proof: ProofKind,
  */
 proven_at: UnixTime, 
 /**
- * Where it is signed in.
+ * Where it is signed in. `ListAccounts` alone fills it.
  */
 servers: Array<ServerId>, };
 
