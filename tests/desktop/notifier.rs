@@ -70,7 +70,7 @@ impl Notifier {
     /// The person clicks a notification.
     pub(crate) async fn choose(&self, index: usize) {
         let id = u32::try_from(index + 1).unwrap();
-        let signal = self.bus.emit_signal(None::<&str>, PATH, NAME, "ActionInvoked", &(id, "default"));
-        signal.await.unwrap();
+        let said = (id, "default");
+        self.bus.emit_signal(None::<&str>, PATH, NAME, "ActionInvoked", &said).await.unwrap();
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, click, eventually, invoke, picture, seen, text};
 use crate::panel::{Panel, Row, find};
-use crate::team::{SERVER, Team, is_selected, ran, whoami};
+use crate::team::{SERVER, Team, ran, whoami};
 
 #[tokio::test]
 async fn an_agent_of_an_older_version_makes_room_for_ours_and_nothing_is_lost() {

@@ -239,11 +239,14 @@ mod tests {
         let agent = async {
             let (stream, _peer) = listener.accept().await.unwrap();
             let (read, write) = tokio::io::split(stream);
-            let mut reader = LineReader::new(read);
+            let mut reader = LineReader::new(read, MAX_LINE);
             let hello = reader.next::<Hello>().await.unwrap().unwrap();
             let first = reader.next::<u32>().await.unwrap();
             let error = Error::new(ErrorCode::AgentUnavailable, "another time");
-            LineWriter::new(write).send(&Greeting::Refused { error, versions: vec![9] }).await.unwrap();
+            LineWriter::new(write, MAX_LINE)
+                .send(&Greeting::Refused { error, versions: vec![9] })
+                .await
+                .unwrap();
             (hello.role, first)
         };
         let starter =
