@@ -19,7 +19,7 @@ async fn a_full_disk_refuses_changes_in_words_and_loses_nothing() {
     world.add_server().await;
     world.login("ana", &[]).await.ok();
     let host = world.host("cursor").await;
-    let fillers = disks.each_ref().map(|disk| fill(disk));
+    let fillers = disks.each_ref().map(|disk| fill(&disk.0));
     let before = std::fs::read(world.root().join("state/state.json")).expect("the agent has written it");
 
     let renamed = world.run(&["accounts", "rename", "ana@corp.example", "Ana"]).await.fails(1);
@@ -67,14 +67,24 @@ fn in_a_namespace() {
     assert!(status.expect("unshare is a part of util-linux").success(), "see above");
 }
 
-fn small_disk(folder: &Path) -> PathBuf {
+/// Taken away when dropped: a folder on which something is mounted cannot be removed.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Out of the way at once, though somebody may have files of it open.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn small_disk(folder: &Path) -> Disk {
     for each in [folder.parent().expect("our folder"), folder] {
         private_folder(each);
     }
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(folder);
     assert!(mount.status().expect("mount is a part of Debian").success(), "{}", folder.display());
-    folder.to_owned()
+    Disk(folder.to_owned())
 }
 
 fn private_folder(folder: &Path) {

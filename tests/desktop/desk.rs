@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -43,21 +43,35 @@ impl Desk {
         display.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"]);
         let (x, display) = announced("Xvfb", &mut display);
         let sandbox = Sandbox::new().expect("dbus and gnome-keyring are installed by cargo xtask setup");
-        let mut desk = Self {
-            sandbox,
-            display: format!(":{display}"),
-            driver_port: free_port(),
-            opener,
-            running: vec![x],
-        };
+        let mut desk =
+            Self { sandbox, display: format!(":{display}"), driver_port: 0, opener, running: vec![x] };
         // A browser that does nothing, until a test gives it something to do.
         desk.browse_with("exit 0");
-        let mut driver = desk.command("WebKitWebDriver");
-        driver.arg(format!("--port={}", desk.driver_port)).env("TAURI_WEBVIEW_AUTOMATION", "true");
-        desk.running.push(Running::start(&mut driver));
+        desk.start_driver();
         // Windows are closed through it, as by a person.
         desk.running.push(Running::start(desk.command("openbox").stderr(Stdio::null())));
         desk
+    }
+
+    /// Starts the driver and waits until it listens. Somebody else may have taken its port meanwhile: then it ends,
+    /// and gets another one.
+    fn start_driver(&mut self) {
+        for _ in 0..10 {
+            self.driver_port = free_port();
+            let mut driver = self.command("WebKitWebDriver");
+            driver.arg(format!("--port={}", self.driver_port)).env("TAURI_WEBVIEW_AUTOMATION", "true");
+            let mut driver = Running::start(&mut driver);
+            let began = Instant::now();
+            while driver.runs() {
+                assert!(began.elapsed() < PATIENCE, "WebKitWebDriver does not listen");
+                if TcpStream::connect(("127.0.0.1", self.driver_port)).is_ok() {
+                    self.running.push(driver);
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        panic!("WebKitWebDriver ends at once, whatever its port is");
     }
 
     /// A program in this session, with nothing of the environment of the test.
@@ -126,7 +140,7 @@ impl Desk {
             let mut builder = ClientBuilder::new(HttpConnector::new());
             match builder.capabilities(capabilities.clone()).connect(&address).await {
                 Ok(page) => return page,
-                // The driver has just been started and may not listen yet.
+                // The app may need a second start on a machine that does much besides.
                 Err(error) if began.elapsed() > PATIENCE => {
                     panic!("WebKitWebDriver opens no window: {error}")
                 }
@@ -259,7 +273,8 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 }
 
 pub(crate) async fn text(page: &Client, css: &str) -> String {
-    page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    // An element that is drawn anew after it was found has no text any more.
+    eventually(css, async || page.find(Locator::Css(css)).await.ok()?.text().await.ok()).await
 }
 
 /// Keeps a screenshot beside the build, and tells its size in bytes.
@@ -319,7 +334,9 @@ pub(crate) async fn click(page: &Client, testid: &str) {
 
 /// Ticks a box that may be ticked already.
 pub(crate) async fn tick(page: &Client, testid: &str) {
-    if !seen(page, testid).await.is_selected().await.unwrap() {
+    // It may be drawn anew between the look and the question.
+    let is_ticked = async || seen(page, testid).await.is_selected().await.ok();
+    if !eventually(testid, is_ticked).await {
         click(page, testid).await;
     }
 }
@@ -338,7 +355,7 @@ pub(crate) async fn reopened(page: &Client) {
 pub(crate) async fn gone(page: &Client, testid: &str) {
     let css = format!("[data-testid=\"{testid}\"]");
     eventually(&format!("the end of {testid}"), async || {
-        page.find_all(Locator::Css(&css)).await.unwrap().is_empty().then_some(())
+        page.find_all(Locator::Css(&css)).await.is_ok_and(|found| found.is_empty()).then_some(())
     })
     .await;
 }

@@ -90,7 +90,8 @@ async fn a_closed_window_leaves_the_tray_and_its_web_view_is_gone() {
     report("PSS of the app's processes", &format!("window open {open} kB, closed to the tray {closed} kB"));
     panel.click(&["Open Hallpass"]).await;
     eventually("the window again", async || (desk.windows().len() == 1).then_some(())).await;
-    assert!(desk.sandbox.home().join(".hallpass-dev/cache/window.json").is_file(), "its place was noted");
+    let place = desk.sandbox.home().join(".hallpass-dev/cache/window.json");
+    eventually("a note of its place", async || place.is_file().then_some(())).await;
     panel.click(&["Quit"]).await;
     assert!(app.ended().await);
 }

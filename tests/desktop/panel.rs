@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, eventually};
 
 pub(crate) struct Panel {
     bus: Connection,
@@ -108,17 +108,23 @@ impl Panel {
 
     /// Clicks a row by its labels from the top, once it is there.
     pub(crate) async fn click(&self, labels: &[&str]) {
-        let rows = self.shows(&labels.join(" > "), |rows| find(rows, labels).is_some()).await;
-        let id = find(&rows, labels).expect("waited for just above").id;
-        let (menu, _) = self.menu().await.expect("it was there just now");
-        let (): () = menu.call("Event", &(id, "clicked", Value::from(0), 0_u32)).await.unwrap();
+        let what = labels.join(" > ");
+        eventually(&format!("a click on {what}"), async || {
+            let rows = self.shows(&what, |rows| find(rows, labels).is_some()).await;
+            let id = find(&rows, labels).expect("waited for just above").id;
+            let (menu, _) = self.menu().await?;
+            // Refused where the menu has been made anew since it was read: then its rows have other numbers.
+            let clicked: zbus::Result<()> = menu.call("Event", &(id, "clicked", Value::from(0), 0_u32)).await;
+            clicked.ok()
+        })
+        .await;
     }
 
     async fn menu(&self) -> Option<(Proxy<'static>, String)> {
         let (name, path) = self.icons.lock().unwrap().last().cloned()?;
-        let icon = Proxy::new(&self.bus, name.clone(), path, "org.kde.StatusNotifierItem").await.unwrap();
+        let icon = Proxy::new(&self.bus, name.clone(), path, "org.kde.StatusNotifierItem").await.ok()?;
         let menu: zbus::zvariant::OwnedObjectPath = icon.get_property("Menu").await.ok()?;
-        let menu = Proxy::new(&self.bus, name.clone(), menu, "com.canonical.dbusmenu").await.unwrap();
+        let menu = Proxy::new(&self.bus, name.clone(), menu, "com.canonical.dbusmenu").await.ok()?;
         Some((menu, name))
     }
 }
