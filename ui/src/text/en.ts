@@ -458,6 +458,7 @@ export const en = {
       [/--(timeout)\b/, "Try again: you have ten minutes each time."],
       [/--id\b/, "Choose another name."],
       [/hallpass (login|switch)|--(account|all)\b/, "Choose the server on the page Servers, and sign in or choose an account there."],
+      [/servers test/, "Open the server on the page Servers and press Test: it shows more."],
       [/servers (list|add)|accounts list/, "The page Servers shows all that are here."],
     ] satisfies [RegExp, string][] as readonly (readonly [RegExp, string])[],
     byCode: {

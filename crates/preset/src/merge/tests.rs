@@ -1,5 +1,7 @@
 //! What lists do to states: tables of (state, list, plan), and what no list can ever do.
 
+mod look_alikes;
+
 use std::collections::BTreeMap;
 
 use model::{
@@ -422,38 +424,6 @@ fn two_lists_share_a_server_and_neither_speaks_for_the_other() {
     let evil =
         entry("issues", "mcp.acme.example", |e| ours(e)["oauth"]["issuer"] = json!("https://evil.example"));
     assert_eq!(kinds(&plan_of(&state, &[evil], &other, &signed())), ["moved"]);
-}
-
-#[test]
-fn look_alikes_labels_and_doubles_are_warned_of() {
-    let state = followed();
-    let warned = |entries: &[Value]| {
-        plan(&state, entries).items.into_iter().flat_map(|item| item.warnings).collect::<Vec<_>>()
-    };
-    let old = plain("tickets", "mcp.acme.example");
-    let with = |entry: Value| warned(&[old.clone(), entry]);
-    assert_eq!(with(plain("wiki", "wiki.acme.example")), []);
-    assert!(matches!(&with(plain("wiki", "mcp.acrne.example"))[..],
-        [Warning::LookAlike { host, like }] if host == "mcp.acrne.example" && like == "mcp.acme.example"));
-    assert!(
-        matches!(&with(plain("wiki", &idna::domain_to_ascii("mcp.\u{430}cm\u{435}.example").unwrap()))[..],
-        [Warning::LookAlike { host, .. }] if host.contains("xn--"))
-    );
-    assert!(matches!(&with(plain("wiki", "mcp.acme.example.evil.test"))[..], [Warning::LookAlike { .. }]));
-    assert!(matches!(
-        &with(plain("wiki", &idna::domain_to_ascii("p\u{430}ypal.test").unwrap()))[..],
-        [Warning::MixedScript { .. }]
-    ));
-    let issuer = entry("wiki", "wiki.acme.example", |e| {
-        ours(e)["oauth"]["issuer"] = json!("https://1ogin.acme.example");
-    });
-    assert!(matches!(&with(issuer)[..], [Warning::LookAlike { like, .. }] if like == "login.acme.example"));
-    let label = entry("wiki", "wiki.acme.example", |e| e["server"]["title"] = json!("ACME TICKETS"));
-    assert_eq!(with(label), [Warning::LabelTaken { server: id("tickets") }]);
-    let double = entry("wiki", "mcp.acme.example", |e| e["server"]["title"] = json!("Wiki"));
-    assert_eq!(with(double), [Warning::TwiceOnTheList]);
-    let old = entry("wiki", "wiki.acme.example", |e| e["server"]["status"] = json!("deprecated"));
-    assert_eq!(with(old), [Warning::Deprecated]);
 }
 
 #[test]
