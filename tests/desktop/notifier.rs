@@ -1,4 +1,5 @@
 //! The session's notification service (`org.freedesktop.Notifications`): keeps what it is told, and chooses.
+#![expect(clippy::used_underscore_binding, reason = "the interface hands over more than is looked at")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -30,7 +31,6 @@ const NAME: &str = "org.freedesktop.Notifications";
 #[zbus::interface(name = "org.freedesktop.Notifications")]
 impl Service {
     #[expect(clippy::too_many_arguments, reason = "the interface wants them so")]
-    #[expect(clippy::needless_pass_by_value, reason = "the interface wants them so")]
     fn notify(
         &self,
         _app: &str,

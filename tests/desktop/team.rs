@@ -67,7 +67,7 @@ pub(crate) async fn ran(desk: &Desk, args: &[&str]) -> String {
 }
 
 /// Who is selected now, by subject.
-pub(crate) async fn selected(desk: &Desk) -> Option<String> {
+pub(crate) fn selected(desk: &Desk) -> Option<String> {
     let status = desk.hallpass_json(&["status", "--json"]);
     let grants = status["servers"][0]["grants"].as_array()?.clone();
     let one = grants.into_iter().find(|grant| grant["selected"] == true)?;
@@ -77,7 +77,7 @@ pub(crate) async fn selected(desk: &Desk) -> Option<String> {
 /// Waits until this person is selected.
 pub(crate) async fn is_selected(desk: &Desk, person: &str) {
     eventually(&format!("{person} in use"), async || {
-        (selected(desk).await.as_deref() == Some(person)).then_some(())
+        (selected(desk).as_deref() == Some(person)).then_some(())
     })
     .await;
 }

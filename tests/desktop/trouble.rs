@@ -92,12 +92,12 @@ async fn a_full_disk_is_named_in_the_window_and_nothing_is_lost() {
         return room::run_inside("trouble::a_full_disk_is_named_in_the_window_and_nothing_is_lost");
     }
     let desk = Desk::new();
-    let disk = room::small_disk(&desk.sandbox.home().join(".hallpass-dev"), "state");
+    let small = room::small_disk(&desk.sandbox.home().join(".hallpass-dev"), "state");
     let team = Team::at(&desk).await;
     team.login(&desk, "ana").await;
     let page = desk.open_window().await;
     click(&page, &format!("server-{SERVER}")).await;
-    let filler = room::fill(&disk);
+    let filler = room::fill(&small);
     click(&page, "pause").await;
     shows(&page, "No space left on device").await;
     shows(&page, "Make room or mend the file, then try again").await;

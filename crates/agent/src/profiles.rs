@@ -134,7 +134,7 @@ fn switch_view(state: &State, server: &ServerId, brought: Brought) -> SwitchView
     SwitchView {
         server: server.clone(),
         app: None,
-        account: account.map(|account| views::account_view(account)),
+        account: account.map(views::account_view),
         needs_sign_in: selected.is_some() && grant.is_none_or(|grant| grant.state != GrantState::Active),
         acknowledged: brought.acknowledged,
         cut_off: brought.cut_off,

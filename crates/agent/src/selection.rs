@@ -42,7 +42,7 @@ impl Agent {
             Ok(SwitchView {
                 server: server.clone(),
                 app: app.cloned(),
-                account: found.map(|account| views::account_view(account)),
+                account: found.map(views::account_view),
                 needs_sign_in: grant.is_none_or(|grant| grant.state != GrantState::Active),
                 acknowledged: brought.acknowledged,
                 cut_off: brought.cut_off,
