@@ -196,7 +196,7 @@ export const en = {
     titleMany: "Add servers",
     readAs: (what: string) => `Read as ${what}.`,
     nothing: "Nothing to add was found",
-    nothingHint: "Nothing was kept. Paste a server’s URL, an install link, a claude mcp add command, or a JSON or TOML snippet.",
+    nothingHint: "Nothing was kept. Paste a server’s URL, an install link, a claude mcp add command, or a JSON snippet.",
     label: "Name",
     secrets: (kinds: string) => `The text holds a secret (${kinds}). It was not kept: you sign in as yourself instead. If it still works, revoke it where it was made.`,
     known: "It is here already.",
