@@ -43,7 +43,6 @@ impl Team {
     }
 
     /// An app's bridge, as the app starts it.
-    #[expect(clippy::unused_self, reason = "apps belong to a team")]
     pub(crate) async fn app(&self, desk: &Desk) -> Host {
         let mut bridge = desk.sandbox.bare_command(hallpass());
         bridge.args(["bridge", "--app", "cursor", "--server", SERVER]);

@@ -43,30 +43,6 @@ async fn an_agent_of_a_newer_version_is_left_alone_and_the_window_says_what_to_d
 }
 
 #[tokio::test]
-async fn a_keychain_that_locks_is_drawn_with_the_next_step_and_so_is_its_return() {
-    let desk = Desk::new();
-    let panel = Panel::on(&desk).await;
-    let team = Team::at(&desk).await;
-    team.login(&desk, "ana").await;
-    let page = desk.open_window().await;
-    seen(&page, &format!("server-{SERVER}")).await;
-    desk.sandbox.lock_keychain().unwrap();
-    // Whoever looks first finds out; everybody else is told.
-    desk.hallpass(&["status"]);
-    shows(&page, "is locked: nobody can sign in and no app can act until it is unlocked").await;
-    panel.shows("the lock", |rows| rows[0].label == "The keychain is locked…").await;
-    picture(&page, "trouble-keychain-locked.png").await;
-    click(&page, &format!("server-{SERVER}")).await;
-    click(&page, &format!("sign-in-{SERVER}")).await;
-    shows(&page, "Unlock your keychain, then try again").await;
-    desk.sandbox.unlock_keychain().unwrap();
-    desk.hallpass(&["status"]);
-    shows_no_longer(&page, "is locked: nobody can sign in").await;
-    panel.shows("that it is open", |rows| find(rows, &["The keychain is locked"]).is_none()).await;
-    assert_eq!(whoami(&team.app(&desk).await).await, "ana");
-}
-
-#[tokio::test]
 async fn an_agent_that_is_killed_comes_back_under_the_window_with_everything() {
     let desk = Desk::new();
     let team = Team::at(&desk).await;
@@ -111,38 +87,6 @@ async fn a_full_disk_is_named_in_the_window_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn names_that_lie_stay_text_in_window_and_tray() {
-    let desk = Desk::new();
-    let panel = Panel::on(&desk).await;
-    let team = Team::at(&desk).await;
-    team.login(&desk, "ana").await;
-    let long = "w".repeat(10_000);
-    let server = format!("<script>window.ran = 1</script>\u{202e}cod\u{2066}.exe\u{7}{long}");
-    let person = format!("<img src=x onerror='window.ran = 1'>\u{202e}nimda{long}");
-    ran(&desk, &["servers", "rename", SERVER, &server]).await;
-    let account =
-        desk.hallpass_json(&["accounts", "list", "--json"])["accounts"][0]["id"].as_str().unwrap().to_owned();
-    ran(&desk, &["accounts", "rename", &account, &person]).await;
-    ran(&desk, &["profiles", "create", "<b>Work</b>\u{202e}emoH"]).await;
-    let page = desk.open_window().await;
-    seen(&page, &format!("server-{SERVER}")).await;
-    shows(&page, "<script>window.ran = 1</script>[U+202E]").await;
-    shows(&page, "<img src=x onerror=").await;
-    let made = page.execute("return [window.ran ?? 0, document.querySelectorAll('main script, main img[src=x], header b').length, document.documentElement.scrollWidth - innerWidth]", Vec::new());
-    assert_eq!(made.await.unwrap(), json!([0, 0, 0]), "markup came to life, or the page grew");
-    picture(&page, "trouble-names.png").await;
-    let rows = panel.shows("the menu", |rows| find(rows, &["<script>"]).is_some()).await;
-    let all = flat(&rows);
-    let lies = |row: &&&Row| {
-        row.label.chars().count() > 100
-            || row.label.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{2069}').contains(&c))
-    };
-    assert_eq!(all.iter().filter(lies).map(|row| &row.label).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(find(&rows, &["<script>", "<img src=x"]).is_some(), "{}", crate::panel::drawn(&rows));
-    assert!(find(&rows, &["Profile: <b>Work</b>emoH"]).is_some(), "{}", crate::panel::drawn(&rows));
-}
-
-#[tokio::test]
 async fn five_hundred_servers_with_twenty_people_each_are_shown_and_switched() {
     let desk = Desk::new();
     let panel = Panel::on(&desk).await;
@@ -152,11 +96,11 @@ async fn five_hundred_servers_with_twenty_people_each_are_shown_and_switched() {
     multiply(&desk);
     let page = desk.open_window().await;
     shows(&page, "60 of 500 servers").await;
-    let rows = panel.shows("the servers", |rows| find(rows, &["Server 7", "person 3"]).is_some()).await;
+    let rows = panel.shows("the servers", |rows| find(rows, &["Server 1", "person 3"]).is_some()).await;
     assert!(rows.len() < 35 && flat(&rows).len() < 500, "{} rows", flat(&rows).len());
-    panel.click(&["Server 7", "person 3"]).await;
+    panel.click(&["Server 1", "person 3"]).await;
     eventually("the other person in the window", async || {
-        let name = seen(&page, "server-s7").await.attr("aria-label").await.ok()??;
+        let name = seen(&page, "server-s1").await.attr("aria-label").await.ok()??;
         name.contains("person 3").then_some(())
     })
     .await;
