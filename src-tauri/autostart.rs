@@ -52,7 +52,7 @@ fn entry_file(root: &Root, config: Option<PathBuf>) -> PathBuf {
 
 fn put(file: &Path, program: &Path) -> Result<(), String> {
     let program = text(program)?;
-    let exec = format!("Exec={} {}\n", exec_word(program)?, crate::HIDDEN);
+    let exec = format!("Exec={} {}\n", exec_program(program)?, crate::HIDDEN);
     if std::fs::read_to_string(file).is_ok_and(|there| there.contains(&exec)) {
         return Ok(());
     }
@@ -74,6 +74,13 @@ fn take_away(file: &Path) -> Result<(), String> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// The program of `Exec`. GLib looks for it before it makes one `%` of two, so it would not find one with that in its
+/// path; an argument of `env` it does not look for.
+fn exec_program(program: &str) -> Result<String, String> {
+    let word = exec_word(program)?;
+    Ok(if program.contains('%') { format!("env {word}") } else { word })
 }
 
 /// One word of `Exec`: in double quotes, in which four characters are escaped, and `%` is doubled; then escaped as
@@ -122,6 +129,8 @@ mod tests {
             assert_eq!(exec_word(path).unwrap(), word);
         }
         assert!(exec_word("/opt/a\nExec=evil").is_err());
+        assert_eq!(exec_program("/opt/a b").unwrap(), r#""/opt/a b""#);
+        assert_eq!(exec_program("/opt/50% off").unwrap(), r#"env "/opt/50%% off""#);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What reaches out of the window: settings that other things obey, the entry for the start at login, the browser.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fantoccini::Client;
 
-use crate::desk::{Desk, click, eventually, reopened, seen};
+use crate::desk::{Desk, app, click, eventually, hallpass, reopened, seen};
 use crate::panel::{Panel, find};
 use crate::team::{SERVER, Team, ran};
 
@@ -71,6 +72,41 @@ async fn a_folder_that_takes_no_entry_is_told_in_the_window() {
 }
 
 #[tokio::test]
+async fn the_start_at_login_works_from_any_path() {
+    let desk = Desk::new();
+    let panel = Panel::on(&desk).await;
+    let folder = desk.sandbox.root().join("it's 100% \"my\" $HOME `apps` & b\\s; #1");
+    std::fs::create_dir(&folder).unwrap();
+    let moved = copies(&folder);
+    let mut first = desk.command(&moved);
+    let mut first = crate::desk::Running::start(first.arg("--hidden"));
+    panel.shows("the menu", |rows| find(rows, &["Quit"]).is_some()).await;
+    for _ in 0..2 {
+        ran(&desk, &["config", "set", "start-at-login", "on"]).await;
+        eventually("the entry", async || entry(&desk).is_file().then_some(())).await;
+    }
+    let written = std::fs::read_to_string(entry(&desk)).unwrap();
+    panel.click(&["Quit"]).await;
+    assert!(first.ended().await);
+    assert_eq!(panel.programs(), 1);
+
+    // GLib reads the entry as a desktop does at login, and the tray is there again, without a window.
+    let started = desk.command("gio").arg("launch").arg(entry(&desk)).status();
+    assert!(started.expect("gio comes with the libraries of the window").success(), "{written}");
+    eventually("the tray of the second", async || (panel.programs() == 2).then_some(())).await;
+    panel.shows("the menu", |rows| find(rows, &["Quit"]).is_some()).await;
+    assert!(desk.windows().is_empty());
+    assert_eq!(std::fs::read_to_string(entry(&desk)).unwrap(), written, "the same again changes nothing");
+    for _ in 0..2 {
+        ran(&desk, &["config", "set", "start-at-login", "off"]).await;
+        eventually("no entry", async || (!entry(&desk).exists()).then_some(())).await;
+    }
+    panel.click(&["Quit"]).await;
+    eventually("the end of the app", async || desk.processes("hallpass-desktop").is_empty().then_some(()))
+        .await;
+}
+
+#[tokio::test]
 async fn the_browser_gets_the_address_and_no_more() {
     let desk = Desk::with_xdg_open();
     let panel = Panel::on(&desk).await;
@@ -116,4 +152,17 @@ async fn is_set(desk: &Desk, name: &str, wanted: &str) {
 
 fn entry(desk: &Desk) -> PathBuf {
     desk.sandbox.home().join(".config/autostart/Hallpass-dev.desktop")
+}
+
+/// The app and what lies beside it, in another folder.
+fn copies(folder: &Path) -> PathBuf {
+    for program in [app().to_owned(), hallpass()] {
+        let name = folder.join(program.file_name().unwrap());
+        // Hundreds of megabytes in a development build: a second name where that is possible.
+        if std::fs::hard_link(&program, &name).is_err() {
+            std::fs::copy(&program, &name).unwrap();
+        }
+        assert_ne!(std::fs::metadata(&name).unwrap().permissions().mode() & 0o100, 0);
+    }
+    folder.join(app().file_name().unwrap())
 }

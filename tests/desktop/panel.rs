@@ -115,7 +115,13 @@ impl Panel {
             let (menu, _) = self.menu().await?;
             // Refused where the menu has been made anew since it was read: then its rows have other numbers.
             let clicked: zbus::Result<()> = menu.call("Event", &(id, "clicked", Value::from(0), 0_u32)).await;
-            clicked.ok()
+            match clicked {
+                // Who quits is gone before it can answer.
+                Err(zbus::Error::MethodError(name, ..)) if name == "org.freedesktop.DBus.Error.NoReply" => {
+                    Some(())
+                }
+                clicked => clicked.ok(),
+            }
         })
         .await;
     }

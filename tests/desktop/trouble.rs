@@ -3,13 +3,15 @@
 
 mod room;
 
-use fantoccini::{Client, Locator};
+use std::time::{Duration, Instant};
+
+use fantoccini::Client;
 use ipc::{Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, Role};
 use platform::socket::Listener;
 use platform::{Lock, Root};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, click, eventually, invoke, picture, seen, text};
+use crate::desk::{Desk, PATIENCE, click, eventually, invoke, picture, seen};
 use crate::panel::{Panel, Row, find};
 use crate::team::{SERVER, Team, ran, whoami};
 
@@ -40,6 +42,30 @@ async fn an_agent_of_a_newer_version_is_left_alone_and_the_window_says_what_to_d
     shows(&page, "speak no common protocol").await;
     assert!(!newer.is_finished(), "it was asked to retire");
     newer.abort();
+}
+
+#[tokio::test]
+async fn a_keychain_that_locks_is_drawn_with_the_next_step_and_so_is_its_return() {
+    let desk = Desk::new();
+    let panel = Panel::on(&desk).await;
+    let team = Team::at(&desk).await;
+    team.login(&desk, "ana").await;
+    let page = desk.open_window().await;
+    seen(&page, &format!("server-{SERVER}")).await;
+    desk.sandbox.lock_keychain().unwrap();
+    // Whoever looks first finds out; everybody else is told.
+    desk.hallpass(&["status"]);
+    shows(&page, "is locked: nobody can sign in and no app can act until it is unlocked").await;
+    panel.shows("the lock", |rows| rows[0].label == "The keychain is locked…").await;
+    picture(&page, "trouble-keychain-locked.png").await;
+    click(&page, &format!("server-{SERVER}")).await;
+    click(&page, &format!("sign-in-{SERVER}")).await;
+    shows(&page, "Unlock your keychain, then try again").await;
+    desk.sandbox.unlock_keychain().unwrap();
+    desk.hallpass(&["status"]);
+    shows_no_longer(&page, "is locked: nobody can sign in").await;
+    panel.shows("that it is open", |rows| find(rows, &["The keychain is locked"]).is_none()).await;
+    assert_eq!(whoami(&team.app(&desk).await).await, "ana");
 }
 
 #[tokio::test]
@@ -84,6 +110,43 @@ async fn a_full_disk_is_named_in_the_window_and_nothing_is_lost() {
     click(&page, "pause").await;
     shows(&page, "renews by itself").await;
     assert_eq!(whoami(&team.app(&desk).await).await, "ana");
+}
+
+#[tokio::test]
+async fn names_that_lie_stay_text_in_window_and_tray() {
+    let desk = Desk::new();
+    let panel = Panel::on(&desk).await;
+    let team = Team::at(&desk).await;
+    team.login(&desk, "ana").await;
+    let long = "w".repeat(10_000);
+    let server = format!("<script>window.ran = 1</script>\u{202e}cod\u{2066}.exe\u{7}{long}");
+    let person = format!("<img src=x onerror='window.ran = 1'>\u{202e}nimda{long}");
+    // The agent takes no such names from people; a state of before may hold them, and an issuer or a list may say them.
+    ran(&desk, &["agent", "stop"]).await;
+    edit_state(&desk, |state| {
+        state["servers"][SERVER]["label"] = json!(server);
+        for account in state["accounts"].as_object_mut().unwrap().values_mut() {
+            account["label"] = json!(person);
+        }
+        let selection = state["bindings"]["selection"].clone();
+        state["profiles"]["<b>Work</b>\u{202e}emoH"] = json!({ "selection": selection });
+    });
+    let page = desk.open_window().await;
+    seen(&page, &format!("server-{SERVER}")).await;
+    shows(&page, "<script>window.ran = 1</script>[U+202E]").await;
+    shows(&page, "<img src=x onerror=").await;
+    let made = page.execute("return [window.ran ?? 0, document.querySelectorAll('main script, main img[src=x], header b').length, document.documentElement.scrollWidth - innerWidth]", Vec::new());
+    assert_eq!(made.await.unwrap(), json!([0, 0, 0]), "markup came to life, or the page grew");
+    picture(&page, "trouble-names.png").await;
+    let rows = panel.shows("the menu", |rows| find(rows, &["<script>"]).is_some()).await;
+    let all = flat(&rows);
+    let lies = |row: &&&Row| {
+        row.label.chars().count() > 100
+            || row.label.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{2069}').contains(&c))
+    };
+    assert_eq!(all.iter().filter(lies).map(|row| &row.label).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(find(&rows, &["<script>", "<img src=x"]).is_some(), "{}", crate::panel::drawn(&rows));
+    assert!(find(&rows, &["Profile: <b>Work</b>emoH"]).is_some(), "{}", crate::panel::drawn(&rows));
 }
 
 #[tokio::test]
@@ -147,8 +210,10 @@ impl Other {
 
 /// The one server and person of the state, five hundred and twenty times; what is in the keychain stays as it is.
 fn multiply(desk: &Desk) {
-    let path = desk.sandbox.home().join(".hallpass-dev/state/state.json");
-    let mut state: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    edit_state(desk, multiplied);
+}
+
+fn multiplied(state: &mut Value) {
     let server = state["servers"][SERVER].clone();
     let account = state["accounts"].as_object().unwrap().values().next().unwrap().clone();
     let grant = state["grants"][0].clone();
@@ -182,6 +247,13 @@ fn multiply(desk: &Desk) {
     state["accounts"] =
         people.iter().map(|one| (one["id"].as_str().unwrap().to_owned(), one.clone())).collect();
     state["grants"] = json!(grants);
+}
+
+/// Changes `state.json`, while no agent runs.
+fn edit_state(desk: &Desk, change: impl FnOnce(&mut Value)) {
+    let path = desk.sandbox.home().join(".hallpass-dev/state/state.json");
+    let mut state: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut state);
     std::fs::write(&path, serde_json::to_vec(&state).unwrap()).unwrap();
 }
 
@@ -192,8 +264,15 @@ fn flat(rows: &[Row]) -> Vec<&Row> {
 
 /// Waits until these words are in the window.
 async fn shows(page: &Client, words: &str) {
-    eventually(&format!("{words:?} in the window"), async || body(page).await.contains(words).then_some(()))
-        .await;
+    let began = Instant::now();
+    loop {
+        let body = body(page).await;
+        if body.contains(words) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "the window does not show {words:?}, but:\n{body}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn shows_no_longer(page: &Client, words: &str) {
@@ -203,9 +282,8 @@ async fn shows_no_longer(page: &Client, words: &str) {
     .await;
 }
 
+/// What stands in the window. The driver's own way leaves out what is cut at the end of its room.
 async fn body(page: &Client) -> String {
-    match page.find(Locator::Css("body")).await {
-        Ok(body) => body.text().await.unwrap_or_default(),
-        Err(_) => text(page, "body").await,
-    }
+    let text = page.execute("return document.body?.innerText ?? \"\"", Vec::new()).await;
+    text.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc::{Error, ErrorCode, SignInStep};
+use ipc::{Error, ErrorCode, KeychainState, SignInStep};
 use model::{Account, AccountId, AccountKey, AuthKind, Proof, ProofKind, Server};
 use oauth::{
     Discovered, FoundBy, Identified, IdentitySources, Prompt, Protected, ServerPin, SignedIn, TokenAnswer,
     TokenEndpoint, TokenError,
 };
 use token_lease::OlderLeases;
-use token_store::{Seal, TokenSet};
+use token_store::{Seal, StoreError, TokenSet};
 
 use super::attempt::{self, Attempt, Returned};
 use super::decide::{Decision, decide};
@@ -30,6 +30,10 @@ pub(super) async fn run(agent: &Arc<Agent>, wanted: &Wanted, line: &mut Line) ->
     let deadline = attempt::deadline(wanted);
     // All slow or human things of the keychain come before the browser.
     agent.keychain().await.map_err(|e| error::of_store(&e))?;
+    // It was found once, and may have been locked since: nobody signs in for nothing.
+    if let KeychainState::Locked { .. } = agent.keychain_state().await {
+        return Err(error::of_store(&StoreError::Locked));
+    }
     let server = agent
         .read(|state| state.servers.get(&wanted.server).cloned())
         .ok_or_else(|| error::no_server(&wanted.server))?;
