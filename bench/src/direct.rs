@@ -10,6 +10,9 @@ use bench::wire::{Chunks, Head};
 
 use crate::server::STATIC_TOKEN;
 
+/// What opens a session.
+pub(crate) const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+
 /// Connections to the server, greeted.
 pub(crate) struct Direct {
     connections: Vec<Connection>,
@@ -35,9 +38,7 @@ impl Direct {
             "POST /mcp HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {STATIC_TOKEN}\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
         );
         let mut direct = Self { connections, prefix: prefix.into_bytes() };
-        let (head, raw) = direct.ask(
-            br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#,
-        )?;
+        let (head, raw) = direct.ask(INITIALIZE)?;
         if let Some(session) = head.session {
             direct.prefix.extend_from_slice(b"Mcp-Session-Id: ");
             direct.prefix.extend_from_slice(&raw[session]);

@@ -7,6 +7,8 @@ mod gone;
 mod many;
 mod restart;
 mod start;
+mod tls;
+mod window;
 
 use std::io;
 
@@ -29,8 +31,8 @@ pub(crate) struct Run<'a> {
 /// A group's name and what measures it.
 pub(crate) type Group = (&'static str, fn(&mut Run<'_>));
 
-/// All groups that concern bridge and agent.
-pub(crate) const GROUPS: [Group; 7] = [
+/// All groups: of bridge and agent, and of the window.
+pub(crate) const GROUPS: [Group; 9] = [
     ("start", start::measure),
     ("calls", calls::measure),
     ("big", big::measure),
@@ -38,6 +40,8 @@ pub(crate) const GROUPS: [Group; 7] = [
     ("gone", gone::measure),
     ("restart", restart::measure),
     ("cold", cold::measure),
+    ("tls", tls::measure),
+    ("window", window::measure),
 ];
 
 impl Run<'_> {

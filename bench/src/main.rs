@@ -1,17 +1,20 @@
 //! The benchmark of `docs/performance.md`. `cargo xtask bench` builds what it needs and starts it.
 //!
 //! ```text
-//! bench --hallpass PATH --floor PATH [--peers DIR] [--only GROUP]... [--rounds N] [--long] [--page docs/performance.md]
+//! bench --hallpass PATH --floor PATH [--peers DIR] [--windows DIR] [--only GROUP]... [--rounds N] [--long] [--page docs/performance.md]
 //! ```
 
+mod desk;
 mod direct;
 mod groups;
 mod host;
 mod proc;
 mod rows;
+mod screen;
 mod server;
 mod stats;
 mod table;
+mod tls;
 mod world;
 
 use std::error::Error;
@@ -22,7 +25,7 @@ use std::time::Instant;
 
 use crate::groups::{GROUPS, Run};
 use crate::stats::Figures;
-use crate::world::{Programs, World};
+use crate::world::{Programs, Windows, World};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +48,7 @@ struct Options {
     hallpass: PathBuf,
     floor: PathBuf,
     peers: Option<PathBuf>,
+    windows: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
     long: bool,
@@ -65,6 +69,7 @@ impl Options {
                 "--hallpass" => options.hallpass = value.into(),
                 "--floor" => options.floor = value.into(),
                 "--peers" => options.peers = Some(value.into()),
+                "--windows" => options.windows = Some(value.into()),
                 "--only" => options.only.push(value.clone()),
                 "--rounds" => options.rounds = value.parse().map_err(|_| format!("--rounds {value}"))?,
                 "--page" => options.page = Some(value.into()),
@@ -87,6 +92,10 @@ fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
         hallpass: options.hallpass.clone(),
         floor: options.floor.clone(),
         peers: options.peers.clone(),
+        desktop: options.windows.as_ref().map(|folder| Windows {
+            hallpass: folder.join("hallpass-desktop"),
+            bare: folder.join("bare-window"),
+        }),
     })?;
     let mut run =
         Run { world: &world, figures: Figures::default(), rounds: options.rounds, long: options.long };
@@ -104,12 +113,15 @@ fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
         options.rounds,
         began.elapsed().as_secs(),
     );
-    let text = table::markdown(&run.figures, &about);
-    say(&text);
-    // A part of the rows does not replace all of them.
-    if let (Some(page), true) = (&options.page, options.only.is_empty()) {
-        table::put(page, "bridge", &text)?;
-        say(&format!("written to {}", page.display()));
+    for (name, text) in
+        [("bridge", table::markdown(&run.figures, &about)), ("window", table::windows(&run.figures))]
+    {
+        say(&text);
+        // A part of the rows does not replace all of them.
+        if let (Some(page), true) = (&options.page, options.only.is_empty()) {
+            table::put(page, name, &text)?;
+            say(&format!("written to {}", page.display()));
+        }
     }
     Ok(())
 }

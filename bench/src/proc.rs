@@ -60,17 +60,22 @@ pub(crate) fn machine() -> String {
     )
 }
 
-fn sum(pid: u32, of: impl Fn(u32) -> f64) -> f64 {
-    let mut total = 0.0;
+/// This process and its descendants.
+pub(crate) fn tree(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
     let mut open = vec![pid];
     while let Some(pid) = open.pop() {
-        total += of(pid);
+        found.push(pid);
         for task in threads_of(pid) {
             let children = read(pid, &format!("task/{task}/children"));
             open.extend(children.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
     }
-    total
+    found
+}
+
+fn sum(pid: u32, of: impl Fn(u32) -> f64) -> f64 {
+    tree(pid).into_iter().map(of).sum()
 }
 
 fn threads_of(pid: u32) -> Vec<String> {
@@ -105,6 +110,15 @@ mod tests {
             "55-7f rollup\nRss:                4192 kB\nPss:                1536 kB\nPss_Dirty:   900 kB\n";
         assert!((field(smaps, "Pss:") - 1536.0).abs() < f64::EPSILON);
         assert!((field(smaps, "Nothing:")).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_tree_has_its_root_and_its_branches() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let tree = tree(std::process::id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(tree.contains(&std::process::id()) && tree.contains(&child.id()), "{tree:?}");
     }
 
     #[test]

@@ -52,6 +52,16 @@ fn all<const N: usize>(parts: [Option<bool>; N]) -> Option<bool> {
     parts.into_iter().try_fold(true, |all, part| Some(all & part?))
 }
 
+/// Rows of the window: what stands in them, and the figure.
+pub(crate) const WINDOWS: [(&str, &str); 6] = [
+    ("start to a usable window (its first view painted to the end), ms", "window_ms"),
+    ("start to the tray (`--hidden`, the icon registered), ms", "tray_ms"),
+    ("PSS with the window open, all processes, MiB", "window_pss_mib"),
+    ("PSS with the tray alone (ours: after the window was closed), MiB", "tray_pss_mib"),
+    ("web processes left after the window was closed", "web_left"),
+    ("size of the executables (ours: window, and CLI, bridge, agent in one), MB", "size_mb"),
+];
+
 /// All rows of bridge and agent.
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -219,6 +229,41 @@ pub(crate) const ROWS: &[Row] = &[
             all([("restart_safe_failed", 0.0), ("restart_unsafe_failed", 1.0), ("restart_ms", 20.0)]
                 .map(|(key, most)| at_most(f, key, most)))
         },
+    },
+    Row {
+        title: "over TLS (private authority): spawn to `initialize` answered, ms",
+        keys: &["tls_start_ms"],
+        form: Form::Plain,
+        goal: "<= 2.5 x (floor's start + what TLS adds to direct)",
+        weight: Weight::Wanted,
+        met: |f| {
+            let adds = f.median("tls_start_ms", DIRECT)? - f.median("start_ms", DIRECT)?;
+            Some(ours(f, "tls_start_ms")? <= 2.5 * (f.median("start_ms", FLOOR)? + adds.max(0.0)))
+        },
+    },
+    Row {
+        title: "over TLS: CPU of a start, ms",
+        keys: &["tls_start_cpu_ms"],
+        form: Form::Plain,
+        goal: "-",
+        weight: Weight::Wanted,
+        met: |_| None,
+    },
+    Row {
+        title: "over TLS: PSS after `initialize`, MiB",
+        keys: &["tls_pss_mib"],
+        form: Form::Plain,
+        goal: "<= 4",
+        weight: Weight::Must,
+        met: |f| at_most(f, "tls_pss_mib", 4.0),
+    },
+    Row {
+        title: "over TLS: added p50, JSON, us",
+        keys: &["tls_p50_us"],
+        form: Form::Plain,
+        goal: "<= 2 x floor's without TLS",
+        weight: Weight::Wanted,
+        met: |f| Some(ours(f, "tls_p50_us")? <= 2.0 * f.median("json_p50_us", FLOOR)?),
     },
     Row {
         title: "start, the executable not in memory, ms",

@@ -35,6 +35,7 @@ struct Shared {
     wake: OwnedFd,
     restart: AtomicBool,
     issuer: Mutex<String>,
+    origin: Mutex<String>,
 }
 
 impl Server {
@@ -47,6 +48,7 @@ impl Server {
             wake: eventfd(0, EventfdFlags::CLOEXEC)?,
             restart: AtomicBool::new(false),
             issuer: Mutex::new(String::new()),
+            origin: Mutex::new(format!("http://127.0.0.1:{port}")),
         });
         let mut work = Work {
             listener,
@@ -72,7 +74,12 @@ impl Server {
 
     /// The MCP endpoint.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}/mcp", self.address())
+        format!("{}/mcp", self.shared.origin.lock().expect("no holder panics"))
+    }
+
+    /// Where it says that it is, when something else stands before it.
+    pub(crate) fn set_origin(&self, origin: &str) {
+        origin.clone_into(&mut self.shared.origin.lock().expect("no holder panics"));
     }
 
     /// The authorization server that its metadata names.
@@ -211,8 +218,8 @@ impl Work {
         }
         if !head.authorization.as_ref().is_some_and(|range| self.admits(&input[range.clone()])) {
             return connection.say(&format!(
-                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource_metadata=\"http://127.0.0.1:{}/.well-known/oauth-protected-resource/mcp\"\r\nContent-Length: 0\r\n\r\n",
-                self.port
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp\"\r\nContent-Length: 0\r\n\r\n",
+                self.shared.origin.lock().expect("no holder panics")
             ));
         }
         if input.starts_with(b"GET ") {
@@ -279,8 +286,8 @@ impl Work {
     fn metadata(&self) -> String {
         let issuer = self.shared.issuer.lock().expect("no holder panics");
         format!(
-            r#"{{"resource":"http://127.0.0.1:{}/mcp","authorization_servers":["{issuer}"],"scopes_supported":["mcp"]}}"#,
-            self.port
+            r#"{{"resource":"{}/mcp","authorization_servers":["{issuer}"],"scopes_supported":["mcp"]}}"#,
+            self.shared.origin.lock().expect("no holder panics")
         )
     }
 }

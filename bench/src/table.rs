@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::rows::{Form, ROWS, Row, Weight};
+use crate::rows::{Form, ROWS, Row, WINDOWS, Weight};
 use crate::stats::Figures;
-use crate::world::{DIRECT, FLOOR, HALLPASS};
+use crate::world::{BARE, DIRECT, FLOOR, HALLPASS};
 
 /// The columns, in order.
 const COLUMNS: [&str; 7] =
@@ -32,6 +32,7 @@ pub(crate) fn markdown(figures: &Figures, about: &str) -> String {
         let verdict = match met {
             Some(true) => "yes",
             Some(false) => "**no**",
+            None if row.goal == "-" => "-",
             None => "?",
         };
         let star = if row.weight == Weight::Must { " *" } else { "" };
@@ -48,6 +49,25 @@ pub(crate) fn markdown(figures: &Figures, about: &str) -> String {
         for gap in gaps {
             let _ = writeln!(text, "- {gap}");
         }
+    }
+    text
+}
+
+/// The table of the window: ours beside the least that Tauri can do, and how many times as much it is.
+pub(crate) fn windows(figures: &Figures) -> String {
+    let mut text = format!("| what | {BARE} | {HALLPASS} | ratio |\n|---|---|---|---|\n");
+    let mut gaps = Vec::new();
+    for (title, key) in WINDOWS {
+        let (bare, ours) = (figures.median(key, BARE), figures.median(key, HALLPASS));
+        let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| written(value, Form::Plain));
+        let ratio = bare.zip(ours).map_or("-".to_owned(), |(bare, ours)| format!("{:.1} x", ours / bare));
+        let _ = writeln!(text, "| {title} | {} | {} | {ratio} |", shown(bare), shown(ours));
+        if let (None, Some(why)) = (ours, figures.why(key, HALLPASS)) {
+            gaps.push(format!("- {title}: {}\n", one_line(why)));
+        }
+    }
+    if !gaps.is_empty() {
+        let _ = write!(text, "\nWhy a figure is missing:\n\n{}", gaps.concat());
     }
     text
 }
@@ -138,6 +158,19 @@ mod tests {
         let new = replaced(page, "x", "table\n").unwrap();
         assert_eq!(new, "# A\nwords\n<!-- bench:x -->\ntable\n<!-- /bench:x -->\nmore words\n");
         assert!(replaced(page, "y", "").is_err());
+    }
+
+    #[test]
+    fn our_window_stands_beside_a_bare_one_with_the_ratio() {
+        let mut figures = Figures::default();
+        figures.add("window_ms", BARE, 200.0);
+        figures.add("window_ms", HALLPASS, 300.0);
+        figures.add("web_left", HALLPASS, 0.0);
+        figures.note("tray_ms", HALLPASS, "no\ntray");
+        let text = windows(&figures);
+        assert!(text.contains("| 200 | 300 | 1.5 x |"), "{text}");
+        assert!(text.contains("closed | - | 0 | - |"), "{text}");
+        assert!(text.contains("- start to the tray") && text.contains(": no tray"), "{text}");
     }
 
     #[test]

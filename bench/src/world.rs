@@ -5,10 +5,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use testbed::authority::{Authority, Certificate};
 use testbed::authorization_server::AuthorizationServer;
 use testbed::sandbox::Sandbox;
 
 use crate::server::{STATIC_TOKEN, Server};
+use crate::tls;
 
 /// What is compared, in the order of the table.
 pub(crate) const CONTENDERS: [&str; 6] =
@@ -16,6 +18,8 @@ pub(crate) const CONTENDERS: [&str; 6] =
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const HALLPASS: &str = "hallpass";
+/// Beside our window: the least that Tauri can do.
+pub(crate) const BARE: &str = "bare Tauri";
 
 /// The paths of what is measured.
 pub(crate) struct Programs {
@@ -25,6 +29,17 @@ pub(crate) struct Programs {
     pub(crate) floor: PathBuf,
     /// The folder into which the peers were installed, if they are to be measured.
     pub(crate) peers: Option<PathBuf>,
+    /// The programs with windows, if they are to be measured.
+    pub(crate) desktop: Option<Windows>,
+}
+
+/// Programs with windows.
+#[derive(Clone)]
+pub(crate) struct Windows {
+    /// `hallpass-desktop`, a release build beside `hallpass`.
+    pub(crate) hallpass: PathBuf,
+    /// `bare-window`, likewise.
+    pub(crate) bare: PathBuf,
 }
 
 /// One machine's worth of parts.
@@ -46,19 +61,33 @@ impl World {
         issuer.handle().set(|knobs| knobs.access_token_lifetime = 24 * 3600);
         let server = start_server(&issuer, 10)?;
         let world = Self { sandbox: Sandbox::new()?, server, programs, issuer, _runtime: runtime };
-        world.add("bench", &world.server)?;
+        world.add("bench", &world.server, &[])?;
         Ok(world)
     }
 
     /// One more server that `hallpass` knows and ana is signed in to.
     pub(crate) fn another_server(&self, id: &str, tools: usize) -> Result<Server, Box<dyn Error>> {
         let server = start_server(&self.issuer, tools)?;
-        self.add(id, &server)?;
+        self.add(id, &server, &[])?;
         Ok(server)
     }
 
-    fn add(&self, id: &str, server: &Server) -> Result<(), Box<dyn Error>> {
-        self.hallpass(&["servers", "add", &server.endpoint(), "--id", id])?;
+    /// The same behind TLS and an authority that only `--ca` makes known.
+    pub(crate) fn server_behind_tls(
+        &self,
+        id: &str,
+        authority: &Authority,
+    ) -> Result<Server, Box<dyn Error>> {
+        let server = start_server(&self.issuer, 10)?;
+        tls::before(&server, &authority.identify(Certificate::Good).server_config())?;
+        let file = self.sandbox.home().join("authority.pem");
+        std::fs::write(&file, authority.pem())?;
+        self.add(id, &server, &["--ca", &file.display().to_string()])?;
+        Ok(server)
+    }
+
+    fn add(&self, id: &str, server: &Server, more: &[&str]) -> Result<(), Box<dyn Error>> {
+        self.hallpass(&[&["servers", "add", &server.endpoint(), "--id", id], more].concat())?;
         self.hallpass(&["login", id, "--yes"])
     }
 

@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What may use anything, and what nothing may use.
-const OUTSIDE: &[&str] = &["testbed", "bench", "xtask"];
+const OUTSIDE: &[&str] = &["testbed", "bench", "bare-window", "xtask"];
 
 /// Neither keychain nor OAuth code is linked into the window.
 const NEVER_IN_DESKTOP: &[&str] = &[

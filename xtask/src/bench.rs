@@ -4,22 +4,37 @@ mod peers;
 
 use std::process::Command;
 
-use crate::{command, paths, report, setup};
+use crate::{command, node, paths, report, setup};
 
 /// Runs the benchmark with what stands behind the verb.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let options = Options::parse(arguments)?;
-    setup::for_demo()?;
+    if options.windows {
+        setup::for_tests()?;
+        node::build_ui()?;
+    } else {
+        setup::for_demo()?;
+    }
     let peers = if options.peers { Some(peers::install()?) } else { None };
     report::step("building hallpass, the floor and the benchmark (release)", || {
         command::run(&mut command::cargo(["build", "--release", "--locked", "-p", "hallpass-cli"]))?;
         command::run(&mut command::cargo(["build", "--release", "--locked", "-p", "hallpass-bench"]))
     })?;
+    if options.windows {
+        report::step("building the window and a bare one beside it (release)", || {
+            let mut build = command::cargo(["build", "--release", "--locked", "-p", "hallpass-desktop"]);
+            build.args(["-p", "hallpass-bare-window", "--features", "hallpass-bare-window/window"]);
+            command::run(&mut build)
+        })?;
+    }
     let built = paths::target().join("release");
     let mut bench = Command::new(built.join("bench"));
     bench.arg("--hallpass").arg(built.join("hallpass")).arg("--floor").arg(built.join("floor"));
     if let Some(peers) = peers {
         bench.arg("--peers").arg(peers);
+    }
+    if options.windows {
+        bench.arg("--windows").arg(&built);
     }
     bench.args(options.rest).arg("--page").arg(paths::workspace().join("docs/performance.md"));
     command::run(&mut bench)
@@ -27,16 +42,18 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
 
 struct Options<'a> {
     peers: bool,
+    windows: bool,
     rest: Vec<&'a str>,
 }
 
 impl<'a> Options<'a> {
     fn parse(arguments: &[&'a str]) -> Result<Self, String> {
-        let mut options = Self { peers: true, rest: Vec::new() };
+        let mut options = Self { peers: true, windows: true, rest: Vec::new() };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             match *word {
                 "--no-peers" => options.peers = false,
+                "--no-window" => options.windows = false,
                 "--long" => options.rest.push(word),
                 "--only" | "--rounds" => {
                     let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -56,7 +73,8 @@ mod tests {
     #[test]
     fn options_are_passed_on_and_unknown_ones_refused() {
         let options = Options::parse(&["--only", "start", "--no-peers", "--rounds", "5"]).unwrap();
-        assert!(!options.peers);
+        assert!(!options.peers && options.windows);
+        assert!(!Options::parse(&["--no-window"]).unwrap().windows);
         assert_eq!(options.rest, ["--only", "start", "--rounds", "5"]);
         assert!(Options::parse(&["--only"]).is_err());
         assert!(Options::parse(&["--fast"]).is_err());

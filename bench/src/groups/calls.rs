@@ -74,7 +74,7 @@ fn small(run: &mut Run<'_>, contender: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-fn bridge_block(host: &mut Host, tool: &str, count: usize) -> io::Result<Vec<f64>> {
+pub(super) fn bridge_block(host: &mut Host, tool: &str, count: usize) -> io::Result<Vec<f64>> {
     (0..count)
         .map(|_| {
             let id = host.id();

@@ -87,6 +87,11 @@ impl Authority {
 }
 
 impl Identification {
+    /// The settings of a server that shows it.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0)
+    }
+
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0))
     }
@@ -104,7 +109,7 @@ pub(crate) fn origin(tls: Option<&Identification>, address: SocketAddr) -> Strin
 }
 
 /// Believes one authority alone.
-pub(crate) fn client_config(pem: &str) -> Arc<ClientConfig> {
+pub fn client_config(pem: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
     roots.add_parsable_certificates(certificates);
