@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub(crate) struct Desk<'a> {
     sandbox: &'a Sandbox,
     display: String,
-    pub(crate) screen: Screen,
+    screen: Screen,
     icons: Receiver<Instant>,
     _tray: zbus::blocking::Connection,
     /// Ends with the desk.
@@ -101,24 +101,31 @@ impl<'a> Desk<'a> {
         Ok(at.duration_since(began).as_secs_f64() * 1e3)
     }
 
-    /// Waits until what is painted is complete; milliseconds from `began`.
-    pub(crate) fn painted(&mut self, began: Instant) -> io::Result<f64> {
-        self.screen.painted(began, LIMIT)
+    /// Waits until the one window is painted to the end; milliseconds from `began`. Then a key is pressed that moves
+    /// the focus: a window that does not show that is an error, since nobody could use it.
+    pub(crate) fn usable(&mut self, began: Instant) -> io::Result<f64> {
+        let painted = self.screen.painted(began, LIMIT)?;
+        let press = self.keys("Tab");
+        self.screen.answers(LIMIT, || pressed(press))?;
+        Ok(painted)
     }
 
     /// Closes the one window by the keys of the window manager, and waits until it is gone.
-    pub(crate) fn close_window(&mut self, title: &str) -> io::Result<()> {
-        let found = self.xdotool(&["search", "--onlyvisible", "--name", title])?;
-        let window = found.lines().next().ok_or_else(|| io::Error::other("no window is there"))?;
-        self.xdotool(&["windowactivate", "--sync", window])?;
-        self.xdotool(&["key", "--clearmodifiers", "alt+F4"])?;
+    pub(crate) fn close_window(&mut self) -> io::Result<()> {
+        pressed(self.keys("alt+F4"))?;
+        self.emptied()
+    }
+
+    /// Waits until no window is there.
+    pub(crate) fn emptied(&mut self) -> io::Result<()> {
         self.screen.emptied(LIMIT)
     }
 
-    fn xdotool(&self, arguments: &[&str]) -> io::Result<String> {
-        let ran =
-            self.command("xdotool").args(arguments).stdout(Stdio::piped()).spawn()?.wait_with_output()?;
-        String::from_utf8(ran.stdout).map_err(io::Error::other)
+    /// Presses keys in the window that has the focus, which the window manager gives to each new one.
+    fn keys(&self, keys: &str) -> Command {
+        let mut press = self.command("xdotool");
+        press.args(["key", "--clearmodifiers", keys]);
+        press
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -129,10 +136,22 @@ impl<'a> Desk<'a> {
     }
 }
 
+fn pressed(mut keys: Command) -> io::Result<()> {
+    let status = keys.status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("xdotool ended with {status}"))) }
+}
+
 impl App {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Whether it lives.
+    pub(crate) fn runs(&self) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // Nobody has waited for it, so an ended one is a zombie.
+        state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
 
     /// Ends it and all below it, and waits until they are gone.

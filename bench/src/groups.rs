@@ -24,8 +24,6 @@ pub(crate) struct Run<'a> {
     pub(crate) world: &'a World,
     pub(crate) figures: Figures,
     pub(crate) rounds: usize,
-    /// Also what takes minutes: the growth over 100,000 calls.
-    pub(crate) long: bool,
 }
 
 /// A group's name and what measures it.

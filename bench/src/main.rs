@@ -1,7 +1,7 @@
 //! The benchmark of `docs/performance.md`. `cargo xtask bench` builds what it needs and starts it.
 //!
 //! ```text
-//! bench --hallpass PATH --floor PATH [--peers DIR] [--windows DIR] [--only GROUP]... [--rounds N] [--long] [--page docs/performance.md]
+//! bench --hallpass PATH --floor PATH [--peers DIR] [--windows DIR] [--only GROUP]... [--rounds N] [--page docs/performance.md]
 //! ```
 
 mod desk;
@@ -51,7 +51,6 @@ struct Options {
     windows: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
-    long: bool,
     page: Option<PathBuf>,
 }
 
@@ -60,10 +59,6 @@ impl Options {
         let mut options = Self { rounds: 3, ..Self::default() };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
-            if word == "--long" {
-                options.long = true;
-                continue;
-            }
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             match word.as_str() {
                 "--hallpass" => options.hallpass = value.into(),
@@ -97,8 +92,7 @@ fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
             bare: folder.join("bare-window"),
         }),
     })?;
-    let mut run =
-        Run { world: &world, figures: Figures::default(), rounds: options.rounds, long: options.long };
+    let mut run = Run { world: &world, figures: Figures::default(), rounds: options.rounds };
     for (name, group) in GROUPS {
         if options.only.is_empty() || options.only.iter().any(|only| only == name) {
             say(&format!("measuring {name} (load {})", proc::load()));

@@ -5,11 +5,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// A display of this size, all of which is looked at.
+/// The size of a display, pixels.
 pub(crate) const WIDTH: u16 = 1280;
 /// Likewise.
 pub(crate) const HEIGHT: u16 = 900;
 
+/// What is looked at: the inside of a window of 960 x 660 in the middle, so that a title bar, which is there before the
+/// window shows anything, does not count. Pixels.
+const INSIDE: Part = Part { left: 180, top: 160, width: 920, height: 600 };
 /// Every so many lines one is looked at: less than a line of text is high.
 const STEP: u16 = 5;
 /// The picture is done when it has not changed for so long.
@@ -22,6 +25,14 @@ const SHADES: usize = 8;
 pub(crate) struct Screen {
     stream: UnixStream,
     root: u32,
+}
+
+/// A part of the display.
+struct Part {
+    left: u16,
+    top: u16,
+    width: u16,
+    height: u16,
 }
 
 /// What the lines that are looked at show.
@@ -46,7 +57,7 @@ impl Screen {
         Ok(Self { stream, root: root.ok_or_else(|| io::Error::other("the display refuses"))? })
     }
 
-    /// Waits until the display has changed and then rested; milliseconds from `began` to the last change.
+    /// Waits until a window shows something and then rests; milliseconds from `began` to the last change.
     pub(crate) fn painted(&mut self, began: Instant, limit: Duration) -> io::Result<f64> {
         let mut last = self.picture()?;
         let mut changed: Option<Instant> = None;
@@ -60,27 +71,36 @@ impl Screen {
             if let Some(at) = changed.filter(|at| at.elapsed() > QUIET && last.shades >= SHADES) {
                 return Ok(at.duration_since(began).as_secs_f64() * 1e3);
             }
-            if began.elapsed() > limit {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::sleep(PAUSE);
+            pause(began, limit)?;
         }
     }
 
-    /// Waits until the display shows next to nothing.
+    /// Does something that has to be seen, and waits until it is.
+    pub(crate) fn answers(
+        &mut self,
+        limit: Duration,
+        act: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let before = self.picture()?;
+        act()?;
+        let began = Instant::now();
+        while self.picture()? == before {
+            pause(began, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until next to nothing is shown.
     pub(crate) fn emptied(&mut self, limit: Duration) -> io::Result<()> {
         let began = Instant::now();
         while self.picture()?.shades >= SHADES {
-            if began.elapsed() > limit {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::sleep(PAUSE);
+            pause(began, limit)?;
         }
         Ok(())
     }
 
     fn picture(&mut self) -> io::Result<Picture> {
-        let lines: Vec<u16> = (0..HEIGHT).step_by(usize::from(STEP)).collect();
+        let lines: Vec<u16> = (INSIDE.top..INSIDE.top + INSIDE.height).step_by(usize::from(STEP)).collect();
         let requests: Vec<u8> = lines.iter().flat_map(|line| get_line(self.root, *line)).collect();
         self.stream.write_all(&requests)?;
         let (mut hash, mut shades) = (0_u64, Vec::new());
@@ -100,6 +120,14 @@ impl Screen {
     }
 }
 
+fn pause(began: Instant, limit: Duration) -> io::Result<()> {
+    if began.elapsed() > limit {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    std::thread::sleep(PAUSE);
+    Ok(())
+}
+
 /// The root window of the first screen (X11, "Connection Setup").
 fn root_of(setup: &[u8]) -> Option<u32> {
     let vendor = usize::from(u16::from_le_bytes(setup.get(16..18)?.try_into().ok()?));
@@ -108,13 +136,14 @@ fn root_of(setup: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(setup.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// `GetImage` of one line, all planes.
+/// `GetImage` of the inner part of one line, all planes.
 fn get_line(window: u32, line: u16) -> [u8; 20] {
     let mut request = [0; 20];
     request[..4].copy_from_slice(&[73, 2, 5, 0]);
     request[4..8].copy_from_slice(&window.to_le_bytes());
+    request[8..10].copy_from_slice(&INSIDE.left.to_le_bytes());
     request[10..12].copy_from_slice(&line.to_le_bytes());
-    request[12..14].copy_from_slice(&WIDTH.to_le_bytes());
+    request[12..14].copy_from_slice(&INSIDE.width.to_le_bytes());
     request[14..16].copy_from_slice(&1_u16.to_le_bytes());
     request[16..].copy_from_slice(&u32::MAX.to_le_bytes());
     request

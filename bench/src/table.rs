@@ -60,7 +60,10 @@ pub(crate) fn windows(figures: &Figures) -> String {
     for (title, key) in WINDOWS {
         let (bare, ours) = (figures.median(key, BARE), figures.median(key, HALLPASS));
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| written(value, Form::Plain));
-        let ratio = bare.zip(ours).map_or("-".to_owned(), |(bare, ours)| format!("{:.1} x", ours / bare));
+        let ratio = bare
+            .filter(|bare| *bare > 0.0)
+            .zip(ours)
+            .map_or("-".to_owned(), |(bare, ours)| format!("{:.1} x", ours / bare));
         let _ = writeln!(text, "| {title} | {} | {} | {ratio} |", shown(bare), shown(ours));
         if let (None, Some(why)) = (ours, figures.why(key, HALLPASS)) {
             gaps.push(format!("- {title}: {}\n", one_line(why)));
@@ -165,11 +168,12 @@ mod tests {
         let mut figures = Figures::default();
         figures.add("window_ms", BARE, 200.0);
         figures.add("window_ms", HALLPASS, 300.0);
+        figures.add("web_left", BARE, 0.0);
         figures.add("web_left", HALLPASS, 0.0);
         figures.note("tray_ms", HALLPASS, "no\ntray");
         let text = windows(&figures);
         assert!(text.contains("| 200 | 300 | 1.5 x |"), "{text}");
-        assert!(text.contains("closed | - | 0 | - |"), "{text}");
+        assert!(text.contains("(goal: 0) | 0 | 0 | - |"), "{text}");
         assert!(text.contains("- start to the tray") && text.contains(": no tray"), "{text}");
     }
 

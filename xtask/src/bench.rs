@@ -49,22 +49,31 @@ struct Options<'a> {
 impl<'a> Options<'a> {
     fn parse(arguments: &[&'a str]) -> Result<Self, String> {
         let mut options = Self { peers: true, windows: true, rest: Vec::new() };
-        let mut words = arguments.iter();
+        let (mut words, mut only) = (arguments.iter(), Vec::new());
         while let Some(word) = words.next() {
             match *word {
                 "--no-peers" => options.peers = false,
                 "--no-window" => options.windows = false,
-                "--long" => options.rest.push(word),
                 "--only" | "--rounds" => {
                     let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+                    if *word == "--only" {
+                        only.push(*value);
+                    }
                     options.rest.extend([*word, value]);
                 }
                 other => return Err(format!("cargo xtask bench does not understand \"{other}\"")),
             }
         }
+        if !only.is_empty() {
+            options.peers &= !only.iter().all(|group| OURS_ALONE.contains(group));
+            options.windows &= only.contains(&"window");
+        }
         Ok(options)
     }
 }
+
+/// Groups of rows in which nobody else's bridge stands.
+const OURS_ALONE: [&str; 3] = ["cold", "tls", "window"];
 
 #[cfg(test)]
 mod tests {
@@ -73,10 +82,25 @@ mod tests {
     #[test]
     fn options_are_passed_on_and_unknown_ones_refused() {
         let options = Options::parse(&["--only", "start", "--no-peers", "--rounds", "5"]).unwrap();
-        assert!(!options.peers && options.windows);
-        assert!(!Options::parse(&["--no-window"]).unwrap().windows);
+        assert!(!options.peers && !options.windows);
         assert_eq!(options.rest, ["--only", "start", "--rounds", "5"]);
         assert!(Options::parse(&["--only"]).is_err());
         assert!(Options::parse(&["--fast"]).is_err());
+    }
+
+    #[test]
+    fn what_no_chosen_row_needs_is_neither_built_nor_installed() {
+        for (arguments, peers, windows) in [
+            (&[][..], true, true),
+            (&["--no-window"], true, false),
+            (&["--only", "calls"], true, false),
+            (&["--only", "tls", "--only", "cold"], false, false),
+            (&["--only", "window"], false, true),
+            (&["--only", "window", "--only", "start"], true, true),
+            (&["--only", "window", "--no-window"], false, false),
+        ] {
+            let options = Options::parse(arguments).unwrap();
+            assert_eq!((options.peers, options.windows), (peers, windows), "{arguments:?}");
+        }
     }
 }

@@ -41,14 +41,15 @@ Every verb installs what it needs itself: on Debian and Ubuntu with apt (through
 the rest below target/. Elsewhere it names what is missing and stops.";
 
 const BENCH: &str = "\
-Usage: cargo xtask bench [--only GROUP]... [--rounds N] [--no-peers] [--long]
+Usage: cargo xtask bench [--only GROUP]... [--rounds N] [--no-peers] [--no-window]
 
-  --only GROUP    only these rows, and docs/performance.md is left alone: start, calls, big, many, gone, restart, cold
+  --only GROUP    only these rows, and docs/performance.md is left alone:
+                  start, calls, big, many, gone, restart, cold, tls, window
   --rounds N      each figure is the median of N (3)
   --no-peers      ours, the floor and direct calls alone; else the peers are installed into target/bench
-  --long          also the growth over 100,000 calls
+  --no-window     without the window and the tray, and without what building them needs
 
-A whole run writes the table of docs/performance.md. Leave the machine alone meanwhile.";
+A whole run writes the tables of docs/performance.md. Leave the machine alone meanwhile.";
 
 const TEST: &str = "\
 Usage: cargo xtask test [--full | --windows | --only STAGE...] [--list]

@@ -33,10 +33,8 @@ pub(super) fn measure(run: &mut Run<'_>) {
         }
         run.attempt(&["progress_per_s"], DIRECT, direct_progress);
     }
-    if run.long {
-        for contender in [FLOOR, HALLPASS] {
-            run.attempt(&["rss_growth_long_mib"], contender, |run| growth(run, contender));
-        }
+    for contender in [FLOOR, HALLPASS] {
+        run.attempt(&["rss_growth_long_mib"], contender, |run| growth(run, contender));
     }
 }
 
