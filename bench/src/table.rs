@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::rows::{Form, ROWS, Row, WINDOWS, Weight};
 use crate::stats::Figures;
-use crate::world::{BARE, DIRECT, FLOOR, HALLPASS};
+use crate::world::{BARE, DIRECT, FLOOR, HALLPASS, NOT_ASKED_FOR};
 
 /// The columns, in order.
 const COLUMNS: [&str; 7] =
@@ -85,14 +85,14 @@ fn cell(figures: &Figures, row: &Row, column: &'static str, gaps: &mut Vec<Strin
                 let form = if column == DIRECT && row.form == Form::Share { Form::Count } else { row.form };
                 return written(value, form);
             }
-            if let Some(why) = figures.why(key, column) {
-                let gap = format!("{column}, {}: {}", row.title, one_line(why));
-                if why != "not asked for" && !gaps.contains(&gap) {
-                    gaps.push(gap);
-                }
-                return "x".to_owned();
+            let Some(why) = figures.why(key, column).filter(|why| *why != NOT_ASKED_FOR) else {
+                return "-".to_owned();
+            };
+            let gap = format!("{column}, {}: {}", row.title, one_line(why));
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
             }
-            "-".to_owned()
+            "x".to_owned()
         })
         .collect();
     if parts.iter().all(|part| part == "-") { "-".to_owned() } else { parts.join(" / ") }

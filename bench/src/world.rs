@@ -20,6 +20,8 @@ pub(crate) const FLOOR: &str = "floor";
 pub(crate) const HALLPASS: &str = "hallpass";
 /// Beside our window: the least that Tauri can do.
 pub(crate) const BARE: &str = "bare Tauri";
+/// Why a peer has no figure that nobody wanted to know.
+pub(crate) const NOT_ASKED_FOR: &str = "not asked for";
 
 /// The paths of what is measured.
 pub(crate) struct Programs {
@@ -139,7 +141,7 @@ impl World {
             HALLPASS => return Ok(bare(hallpass, &["bridge", "--app", "bench", "--server", id])),
             _ => {}
         }
-        let peers = self.programs.peers.as_ref().ok_or("not asked for")?;
+        let peers = self.programs.peers.as_ref().ok_or(NOT_ASKED_FOR)?;
         let (program, arguments): (PathBuf, Vec<&str>) = match contender {
             "mcp-relay" => (peers.join("cargo/bin/mcp-relay"), vec![&url, "-H", "Authorization", &bearer]),
             "hyper-mcp-remote" => (peers.join("cargo/bin/hyper-mcp-remote"), vec![&url, "--header", &header]),
