@@ -12,7 +12,7 @@ pub(crate) const HEIGHT: u16 = 900;
 
 /// What is looked at: the inside of a window of 960 x 660 in the middle, so that a title bar, which is there before the
 /// window shows anything, does not count. Pixels.
-const INSIDE: Part = Part { left: 180, top: 160, width: 920, height: 600 };
+const INSIDE: Part = Part { left: 170, top: 145, width: 940, height: 645 };
 /// Every so many lines one is looked at: less than a line of text is high.
 const STEP: u16 = 5;
 /// The picture is done when it has not changed for so long.
@@ -106,17 +106,26 @@ impl Screen {
         let (mut hash, mut shades) = (0_u64, Vec::new());
         let mut pixels = Vec::new();
         for _ in lines {
-            let mut head = [0; 32];
-            self.stream.read_exact(&mut head)?;
-            if head[0] != 1 {
-                return Err(io::Error::other("the display gives no picture"));
-            }
+            let head = self.reply()?;
             let words = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
             pixels.resize(4 * usize::try_from(words).map_err(io::Error::other)?, 0);
             self.stream.read_exact(&mut pixels)?;
             look(&pixels, &mut hash, &mut shades);
         }
         Ok(Picture { hash, shades: shades.len() })
+    }
+
+    /// The first 32 bytes of the next reply. Events are passed over: some come to everybody (`MappingNotify`).
+    fn reply(&mut self) -> io::Result<[u8; 32]> {
+        loop {
+            let mut head = [0; 32];
+            self.stream.read_exact(&mut head)?;
+            match head[0] {
+                0 => return Err(io::Error::other(format!("the display refuses: error {}", head[1]))),
+                1 => return Ok(head),
+                _ => {}
+            }
+        }
     }
 }
 
