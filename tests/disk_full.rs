@@ -10,8 +10,8 @@ use crate::support::{SERVER, World, eventually};
 
 #[tokio::test]
 async fn a_full_disk_refuses_changes_in_words_and_loses_nothing() {
-    if std::env::var_os(INSIDE).is_none() {
-        return in_a_namespace();
+    if !inside_namespace() {
+        return in_a_namespace("disk_full::a_full_disk_refuses_changes_in_words_and_loses_nothing");
     }
     let world = World::new().await;
     world.issuer.handle().set(|knobs| knobs.access_token_lifetime = 10);
@@ -51,24 +51,25 @@ async fn a_full_disk_refuses_changes_in_words_and_loses_nothing() {
     eventually("the other person", async || whoami(&host).await.ok().filter(|who| who == "ben")).await;
 }
 
+/// Whether this process may mount a disk of its own.
+pub(crate) fn inside_namespace() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
 /// Runs the test anew where it may mount a disk; the end of that process is the end of the mounts.
-fn in_a_namespace() {
+pub(crate) fn in_a_namespace(test: &str) {
     let this = std::env::current_exe().expect("this test has a path");
     let mut unshare = Command::new("unshare");
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
     // Root needs no namespace of users, and is refused one where it lives in a changed root.
     unshare.args(if root { &["--mount"][..] } else { &["--user", "--map-root-user", "--mount"] }).arg(this);
-    unshare.args([
-        "--exact",
-        "disk_full::a_full_disk_refuses_changes_in_words_and_loses_nothing",
-        "--nocapture",
-    ]);
+    unshare.args(["--exact", test, "--nocapture"]);
     let status = unshare.env(INSIDE, "1").stdin(Stdio::null()).status();
     assert!(status.expect("unshare is a part of util-linux").success(), "see above");
 }
 
 /// Taken away when dropped: a folder on which something is mounted cannot be removed.
-struct Disk(PathBuf);
+pub(crate) struct Disk(pub(crate) PathBuf);
 
 impl Drop for Disk {
     fn drop(&mut self) {
@@ -77,7 +78,7 @@ impl Drop for Disk {
     }
 }
 
-fn small_disk(folder: &Path) -> Disk {
+pub(crate) fn small_disk(folder: &Path) -> Disk {
     for each in [folder.parent().expect("our folder"), folder] {
         private_folder(each);
     }
@@ -93,7 +94,7 @@ fn private_folder(folder: &Path) {
 }
 
 /// Takes all the room there is. Dropping it gives the room back.
-fn fill(disk: &Path) -> Filler {
+pub(crate) fn fill(disk: &Path) -> Filler {
     let path = disk.join("filler");
     let mut file = std::fs::File::create(&path).expect("there is room for a name");
     for size in [4096, 1] {
@@ -102,7 +103,7 @@ fn fill(disk: &Path) -> Filler {
     Filler(path)
 }
 
-struct Filler(PathBuf);
+pub(crate) struct Filler(PathBuf);
 
 impl Drop for Filler {
     fn drop(&mut self) {

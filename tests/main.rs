@@ -14,6 +14,9 @@ mod bad_input;
 // The disk is full: refused in words, nothing lost.
 mod disk_full;
 
+// A machine without a keychain: sealed files, chosen, moved, locked, damaged, older, full.
+mod sealed_file;
+
 // Who acts changes while apps run: calls in flight, closed servers, silent bridges, a thousand calls.
 mod account_switch;
 

@@ -1,9 +1,10 @@
 //! The agent itself: sole owner of the state, the tokens and other programs' configurations.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ipc::Event;
-use model::{ItemId, State, UnixTime};
+use model::{ItemId, Secret, State, UnixTime};
 use platform::Root;
 use token_store::{Keychain, StoreError};
 use tokio::sync::{Notify, broadcast};
@@ -125,6 +126,14 @@ impl Agent {
         &self.keychain
     }
 
+    /// Unlocks it with what a person typed, or asks the system to.
+    pub(crate) async fn unlock_store(&self, passphrase: Option<Secret<String>>) -> Result<(), StoreError> {
+        self.keychain.unlock(passphrase, UNLOCK_WITHIN).await?;
+        self.keychain().await?;
+        self.keychain_state().await;
+        Ok(())
+    }
+
     async fn first_use(&self) -> Result<(), StoreError> {
         let marker: ItemId = self.world.item_id();
         self.keychain.write_marker(&marker).await?;
@@ -136,6 +145,9 @@ impl Agent {
         Ok(())
     }
 }
+
+/// How long the system's dialog may stand open.
+const UNLOCK_WITHIN: Duration = Duration::from_mins(2);
 
 /// Locks a mutex; a thread that panicked while it held one has left plain data behind.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

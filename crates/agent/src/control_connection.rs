@@ -110,6 +110,10 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             agent.keep_client_secret(&server, secret.into()).await?;
             Ok(Response::Done)
         }
+        Request::UnlockStore { passphrase } => {
+            let unlocked = agent.unlock_store(passphrase.map(Into::into)).await;
+            unlocked.map(|()| Response::Done).map_err(|error| error::of_store(&error))
+        }
         Request::ListServers => Ok(Response::Servers { servers: agent.server_views() }),
         Request::ShowServer { server } => Ok(Response::Server(Box::new(agent.server_view(&server)?))),
         Request::TestServer { server } => {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ipc::{CheckState, CheckView, KeychainState};
 use model::GrantState;
+use token_store::SealedFiles;
 
 use crate::agent::Agent;
-use crate::list_rules;
+use crate::{list_rules, stores};
 
 impl Agent {
     /// Looks at everything that a sign-in and a call need, in the order in which they build on each other.
@@ -39,6 +40,19 @@ impl Agent {
                 "nothing: it is tried again every minute while the agent runs",
             ));
         }
+        if let Some(old) = self.read(|state| state.moved_from.clone()) {
+            let now = self.bare_keychain().store();
+            checks.push(check(
+                "old store",
+                CheckState::Warning,
+                format!("copies of sign-ins may still be in {}, from which they moved to {now}", old.store),
+                if now == SealedFiles::NAME {
+                    "hallpass store use sealed-file"
+                } else {
+                    "hallpass store use keychain"
+                },
+            ));
+        }
         checks.extend(self.server_checks());
         checks.extend(self.list_checks());
         if platform::process::inside_package() {
@@ -67,6 +81,17 @@ impl Agent {
 
     async fn keychain_check(&self) -> CheckView {
         match self.keychain_state().await {
+            KeychainState::Ready { store } if store == SealedFiles::NAME => {
+                let found =
+                    format!("{store} in {}, {}", self.root.sealed().display(), stores::opener(&self.root));
+                check("keychain", CheckState::Ok, found, "")
+            }
+            KeychainState::Locked { store } if store == SealedFiles::NAME => check(
+                "keychain",
+                CheckState::Problem,
+                "the sealed files are locked".to_owned(),
+                "hallpass store unlock",
+            ),
             KeychainState::Ready { store } => {
                 check("keychain", CheckState::Ok, format!("{store}, ready"), "")
             }
@@ -77,7 +102,12 @@ impl Agent {
                 "keychain",
                 CheckState::Problem,
                 reason,
-                "start a keychain service (on Linux: gnome-keyring or KWallet) in your session",
+                if self.read(|state| state.keychain.as_ref().is_some_and(|k| k.store == SealedFiles::NAME)) {
+                    "put back what is named; hallpass store show says what is in use"
+                } else {
+                    "start a keychain service (on Linux: gnome-keyring or KWallet) in your session; \
+                     on a machine without one: hallpass store use sealed-file"
+                },
             ),
         }
     }

@@ -3,7 +3,7 @@
 use ipc::{Error, ErrorCode};
 use model::ServerId;
 use token_lease::{Closed, ClosedCode, Person};
-use token_store::StoreError;
+use token_store::{SealedFault, StoreError};
 
 use crate::servers::chain;
 use crate::state_file::StateFileError;
@@ -36,8 +36,10 @@ pub(crate) fn of_store(error: &StoreError) -> Error {
         }
         StoreError::Absent { .. } => (
             ErrorCode::KeychainAbsent,
-            "start a keychain service (on Linux: gnome-keyring or KWallet) in your session, then try again",
+            "start a keychain service (on Linux: gnome-keyring or KWallet) in your session, then try again; \
+             on a machine without one: hallpass store use sealed-file",
         ),
+        StoreError::Sealed(fault) => return of_sealed(fault),
         StoreError::Ambiguous { .. }
         | StoreError::TooLarge { .. }
         | StoreError::StaleGeneration { .. }
@@ -49,6 +51,40 @@ pub(crate) fn of_store(error: &StoreError) -> Error {
         | StoreError::Failed { .. } => (ErrorCode::Failed, "run: hallpass doctor"),
     };
     Error::new(code, error.to_string()).hint(hint)
+}
+
+/// What is wrong with the sealed files of a machine without a keychain.
+fn of_sealed(fault: &SealedFault) -> Error {
+    let (code, hint) = match fault {
+        SealedFault::PassphraseNeeded => (ErrorCode::KeychainLocked, "run: hallpass store unlock"),
+        SealedFault::WrongPassphrase => (
+            ErrorCode::KeychainLocked,
+            "try again; if it is lost for good: hallpass store use sealed-file --start-over",
+        ),
+        SealedFault::ShortPassphrase { .. } => (ErrorCode::Usage, "choose a longer one, such as four words"),
+        SealedFault::KeyFile { .. } | SealedFault::ShortKeyFile { .. } | SealedFault::WrongKeyFile { .. } => {
+            (
+                ErrorCode::KeychainAbsent,
+                "put the right key file there, 0600, then try again; nothing was lost",
+            )
+        }
+        SealedFault::KeyFileInside { .. } => {
+            (ErrorCode::Usage, "name a file elsewhere, with its whole path, best on another disk")
+        }
+        SealedFault::Missing { .. } => {
+            (ErrorCode::KeychainAbsent, "put the folder back, then try again; nothing was lost")
+        }
+        SealedFault::Header { .. } => (
+            ErrorCode::KeychainAbsent,
+            "put back a copy of that file; without one: hallpass store use sealed-file --start-over",
+        ),
+        SealedFault::Exists { .. } => (ErrorCode::Failed, "move that folder away, then try again"),
+        SealedFault::InUse { .. } => (ErrorCode::KeychainAbsent, "end that process, then try again"),
+        SealedFault::File { .. } | SealedFault::Lock { .. } | SealedFault::Broken { .. } => {
+            (ErrorCode::Failed, "make room or mend what is named, then try again; nothing was lost")
+        }
+    };
+    Error::new(code, chain(fault)).hint(hint)
 }
 
 /// The same for a bridge.

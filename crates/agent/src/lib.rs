@@ -4,7 +4,7 @@
 //! listener --control--> control_connection --> servers, sign_in, sign_out, selection, apps, doctor
 //!          --bridge---> bridge_connection ---> standings (as whom?) --> tokens --> refresh (the recipe)
 //!                             sessions: leases, switches, acknowledgements
-//! agent: state file, keychain, clock; lifecycle: when it ends; renewals: what it does by itself
+//! agent: state file, keychain (stores: or sealed files, if a person chose them), clock; lifecycle: when it ends; renewals: what it does by itself
 //! ```
 
 mod agenda;
@@ -41,9 +41,11 @@ mod sign_in;
 mod sign_out;
 mod standings;
 mod state_file;
+mod stores;
 mod tokens;
 mod views;
 mod world;
 
 pub use online::{Declared, ask_online};
 pub use run::run;
+pub use stores::{Choice, Chosen, Store, choose};

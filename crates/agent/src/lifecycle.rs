@@ -93,6 +93,8 @@ impl Lifecycle {
             || agent.tokens.unsaved() > 0
             || agent.tokens.in_flight() > 0
             || agent.sign_ins.running() > 0
+            // A passphrase was typed for this agent; the next one would have to ask for it again.
+            || agent.bare_keychain().is_opened_by_hand()
             || agent.read(|state| !state.revocations.is_empty())
     }
 }

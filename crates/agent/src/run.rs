@@ -5,14 +5,13 @@ use std::sync::Arc;
 use ipc::{Error, ErrorCode};
 use platform::process::Hardening;
 use platform::socket::Listener;
-use platform::{KEYCHAIN_SERVICE, Lock, Root};
-use token_store::Keychain;
+use platform::{Lock, Root};
 
 use crate::agent::Agent;
 use crate::servers::chain;
 use crate::state_file::StateFile;
 use crate::world::World;
-use crate::{error, listener, logging, presets, renewals};
+use crate::{error, listener, logging, presets, renewals, stores};
 
 /// Runs the agent of a root in this process until it is told to stop or has been idle for a minute.
 pub fn run(root: Root) -> Result<(), Error> {
@@ -60,7 +59,10 @@ pub fn run(root: Root) -> Result<(), Error> {
 async fn serve(root: Root, state: StateFile, life: &Lock) -> Result<(), Error> {
     let socket = Listener::bind(&root, life)
         .map_err(|e| Error::new(ErrorCode::AgentUnavailable, chain(&e)).hint("run: hallpass doctor"))?;
-    let agent = Agent::new(root, state, Keychain::system(KEYCHAIN_SERVICE), World::system());
+    let agent = {
+        let store = stores::open(&root, state.get().keychain.as_ref());
+        Agent::new(root, state, store, World::system())
+    };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %agent.state_file().path().display(), "agent started");
     let serving = tokio::spawn(listener::serve(Arc::clone(&agent), socket));
     let renewing = tokio::spawn(renewals::run(Arc::clone(&agent)));

@@ -15,6 +15,7 @@ use token_store::Readiness;
 use crate::agent::{Agent, lock};
 use crate::list_rules;
 use crate::profiles::profile_views;
+use crate::servers::chain;
 
 impl Agent {
     /// Everything at a glance.
@@ -62,8 +63,11 @@ impl Agent {
             // It answers; but is it the one that holds our items?
             Readiness::Ready => match self.keychain().await {
                 Ok(_) => KeychainState::Ready { store },
-                Err(token_store::StoreError::Locked) => KeychainState::Locked { store },
-                Err(error) => KeychainState::Absent { reason: error.to_string() },
+                Err(
+                    token_store::StoreError::Locked
+                    | token_store::StoreError::Sealed(token_store::SealedFault::PassphraseNeeded),
+                ) => KeychainState::Locked { store },
+                Err(error) => KeychainState::Absent { reason: chain(&error) },
             },
             Readiness::Locked => KeychainState::Locked { store },
             Readiness::Absent { reason } => KeychainState::Absent { reason: reason.to_string() },

@@ -3,6 +3,7 @@
 mod import;
 mod presets;
 mod profiles;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) use presets::{
     PresetsUpdate, PresetsVerify,
 };
 pub(crate) use profiles::{Config, Profiles, Setting};
+pub(crate) use store::{Passphrase, Sealing, Store, StoreKind, StoreUse};
 
 /// Sign in once per server, as yourself; every MCP app on this machine then works as you.
 #[derive(Debug, Parser)]
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     /// Show and change settings of the window and the tray.
     #[command(subcommand)]
     Config(Config),
+    /// Where your tokens lie: your keychain, or sealed files on a machine without one.
+    #[command(subcommand)]
+    Store(Store),
     /// Check this installation and say what to do about what is wrong.
     Doctor(Json),
     /// Print a completion script for your shell.
@@ -231,6 +236,11 @@ pub(crate) struct Login {
     /// Do not open a browser: print the address, and take the final address on standard input.
     #[arg(long)]
     pub(crate) no_browser: bool,
+    /// First choose where tokens lie, as `hallpass store use` does; for machines without a keychain.
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<StoreKind>,
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
     /// How long to wait for the browser: 90s, 10m.
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -65,6 +65,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Import(options) => wait(commands::import::run(options, quiet)).map(done),
         Command::Agent(Agent::Status(json)) => wait(commands::agent::status(json, quiet)),
         Command::Agent(Agent::Stop) => wait(commands::agent::stop(quiet)).map(done),
+        Command::Store(verb) => wait(commands::store::run(verb, quiet)),
         Command::Doctor(json) => wait(commands::doctor::run(json, quiet)),
     }
 }
@@ -97,7 +98,7 @@ fn publish() {
 }
 
 fn wants_json(command: &Command) -> bool {
-    use args::{Accounts, Apps, Config, Presets, Profiles, Servers};
+    use args::{Accounts, Apps, Config, Presets, Profiles, Servers, Store};
     match command {
         Command::Servers(Servers::Add(options)) => options.json.json,
         Command::Servers(
@@ -121,7 +122,9 @@ fn wants_json(command: &Command) -> bool {
             | Profiles::Delete { json, .. },
         )
         | Command::Config(Config::Get { json, .. } | Config::Set { json, .. })
+        | Command::Store(Store::Show(json) | Store::Unlock { json, .. })
         | Command::Doctor(json) => json.json,
+        Command::Store(Store::Use(options)) => options.json.json,
         Command::Login(options) => options.json.json,
         Command::Logout(options) => options.json.json,
         Command::Status(options) => options.json.json,

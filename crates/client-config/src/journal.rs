@@ -100,6 +100,19 @@ impl Journal {
         Ok(self.read(app, path)?.items())
     }
 
+    /// The keychain items that the journal still needs for all files.
+    pub fn all_items(&self) -> Result<BTreeSet<ItemId>, JournalError> {
+        let mut items = BTreeSet::new();
+        let failed = |source| FileError::Io { action: "look into", path: self.folder.clone(), source };
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                items.extend(parse(&path, &file::read_private(&path, MAX_HISTORY)?)?.items());
+            }
+        }
+        Ok(items)
+    }
+
     /// Locks a file's history, waiting up to two seconds.
     pub(crate) fn lock(&self, app: &ClientApp, path: &Path) -> Result<Lock, JournalError> {
         let lock = Lock::acquire_within(&self.file(app, path, "lock"), PATIENCE)?;
@@ -113,13 +126,10 @@ impl Journal {
             Err(error) if error.is_missing() => return Ok(History::new(app, path)),
             Err(error) => return Err(error.into()),
         };
-        let damaged = |reason: String| JournalError::Damaged { path: name.clone(), reason };
-        let history: History = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if history.v != VERSION {
-            return Err(JournalError::Newer { path: name, found: history.v });
-        }
+        let history = parse(&name, &bytes)?;
         if history.path != path.to_string_lossy() || history.app != app.id {
-            return Err(damaged("it speaks of another file".to_owned()));
+            let reason = "it speaks of another file".to_owned();
+            return Err(JournalError::Damaged { path: name, reason });
         }
         Ok(history)
     }
@@ -212,6 +222,15 @@ impl RecordEntry {
             _ => None,
         }
     }
+}
+
+fn parse(name: &Path, bytes: &[u8]) -> Result<History, JournalError> {
+    let history: History = serde_json::from_slice(bytes)
+        .map_err(|error| JournalError::Damaged { path: name.to_owned(), reason: error.to_string() })?;
+    if history.v != VERSION {
+        return Err(JournalError::Newer { path: name.to_owned(), found: history.v });
+    }
+    Ok(history)
 }
 
 fn same(app: &'static ClientApp, a: Option<&str>, b: Option<&str>) -> bool {

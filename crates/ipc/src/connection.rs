@@ -127,6 +127,11 @@ async fn role_connection(
     }
 }
 
+/// Keeps everybody from starting an agent until the lock is dropped, waiting up to `patience` for who starts one now.
+pub async fn hold_starts(root: &Root, patience: Duration) -> Result<Lock, StartError> {
+    start_lock(root, Instant::now() + patience).await
+}
+
 async fn start_lock(root: &Root, deadline: Instant) -> Result<Lock, StartError> {
     let path = root.run().join("start.lock");
     loop {

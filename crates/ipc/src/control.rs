@@ -80,6 +80,12 @@ pub enum Request {
         /// The secret.
         secret: String,
     },
+    /// Opens the store of the tokens with what a person typed, or asks the system to. Put-only. Answer: `Done`.
+    UnlockStore {
+        /// For sealed files.
+        #[serde(default)]
+        passphrase: Option<String>,
+    },
     /// Answer: `Servers`.
     ListServers,
     /// Answer: `Server`.

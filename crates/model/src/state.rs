@@ -51,6 +51,9 @@ pub struct State {
     /// Which keychain holds the items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keychain: Option<KeychainRecord>,
+    /// The store that was in use before, while copies of what moved may still be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<KeychainRecord>,
     /// What a person's session told us for processes that start without one.
     #[serde(default)]
     pub environment: Environment,
@@ -68,7 +71,7 @@ pub struct State {
 /// Which keychain holds the items of this root. Another one is "absent", never a new start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeychainRecord {
-    /// The store: `secret-service`, `apple-keychain`, `windows-credential-manager`, `memory`.
+    /// The store: `secret-service`, `apple-keychain`, `windows-credential-manager`, `sealed-file`, `memory`.
     pub store: String,
     /// An item of ours that must be found there.
     pub marker: ItemId,
@@ -100,6 +103,7 @@ impl Default for State {
             settings: Settings::default(),
             loopback_ports: BTreeMap::new(),
             keychain: None,
+            moved_from: None,
             environment: Environment::default(),
             revocations: Vec::new(),
             presets: BTreeMap::new(),

@@ -69,6 +69,16 @@ impl Root {
         self.path.join("logs")
     }
 
+    /// Sealed tokens, on a machine without a keychain whose person chose that. Nowhere else does it exist.
+    pub fn sealed(&self) -> PathBuf {
+        self.path.join("sealed")
+    }
+
+    /// Creates the folder of sealed tokens as [`Root::ensure`] does the others.
+    pub fn ensure_sealed(&self) -> Result<(), DirsError> {
+        ensure_private(&self.sealed())
+    }
+
     /// The executable that other programs' files name.
     pub fn bin(&self) -> PathBuf {
         self.path.join("bin")

@@ -138,7 +138,7 @@ mod unix {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::path::Path;
 
-    use hallpass_platform::file::read_private;
+    use hallpass_platform::file::{read_private, read_secret};
 
     use super::*;
 
@@ -238,6 +238,22 @@ mod unix {
         assert_eq!(read_private(&scene.target, 10).expect("ours"), b"x");
         chmod(&scene.target, 0o666);
         assert!(matches!(read_private(&scene.target, 10), Err(FileError::NotOurs { .. })));
+    }
+
+    #[test]
+    fn a_secret_read_refuses_what_others_may_read() {
+        let scene = scene("x");
+        for (bits, refused) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            chmod(&scene.target, bits);
+            match read_secret(&scene.target, 10) {
+                Ok(bytes) => assert!(!refused && bytes == b"x", "{bits:o}"),
+                Err(error) => {
+                    assert!(refused && matches!(error, FileError::Readable { .. }), "{bits:o}: {error}");
+                }
+            }
+        }
+        chmod(&scene.target, 0o620);
+        assert!(matches!(read_secret(&scene.target, 10), Err(FileError::NotOurs { .. })));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::sealed::SealedFault;
+
 /// Why a keychain call did not do its work. No variant holds a byte of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -46,23 +48,23 @@ pub enum StoreError {
         offered: (u64, u64),
     },
     /// The record was written for another Server or Account.
-    #[error("the keychain record {record} belongs to another server or account: sign in again")]
+    #[error("the stored record {record} belongs to another server or account: sign in again")]
     Swapped {
         /// The record's id, which is opaque.
         record: String,
     },
     /// The record does not hold what we once wrote.
-    #[error("the keychain record {record} is damaged ({what}): sign in again")]
+    #[error("the stored record {record} is damaged ({what}): sign in again")]
     Damaged {
-        /// The record's id, which is opaque.
+        /// The record's id, which is opaque, or its sealed file.
         record: String,
         /// What is wrong, without any of the content.
         what: &'static str,
     },
     /// Written by a newer Hallpass.
-    #[error("the keychain record {record} was written by a newer Hallpass (format {found}): update this one")]
+    #[error("the stored record {record} was written by a newer Hallpass (format {found}): update this one")]
     Newer {
-        /// The record's id, which is opaque.
+        /// The record's id, which is opaque, or its sealed file.
         record: String,
         /// Its format.
         found: u64,
@@ -73,6 +75,9 @@ pub enum StoreError {
         /// The item, which is opaque.
         key: String,
     },
+    /// Sealed files, the store of machines without a keychain, cannot be used.
+    #[error(transparent)]
+    Sealed(SealedFault),
     /// The thread that owns the keychain has ended.
     #[error("the keychain thread has ended: restart the agent")]
     Stopped,
@@ -120,6 +125,7 @@ impl StoreError {
             | Self::Damaged { .. }
             | Self::Newer { .. }
             | Self::ReadBackDiffers { .. }
+            | Self::Sealed(_)
             | Self::Stopped => false,
         }
     }

@@ -76,6 +76,7 @@ pub(crate) fn delete(store: &dyn TokenStore, record: &ItemId) -> Result<(), Stor
         // The way out for a person who signs in again. Which parts it had, nobody knows any more.
         Err(StoreError::Damaged { what, .. }) => {
             tracing::warn!(%record, what, "a damaged record is removed; parts of it may stay behind");
+            store.delete(&key)?;
             0
         }
         Err(error) => return Err(error),
@@ -322,7 +323,7 @@ mod tests {
             fn ready(&self) -> Result<(), StoreError> {
                 Ok(())
             }
-            fn unlock(&self) -> Result<(), StoreError> {
+            fn unlock(&self, _passphrase: Option<&model::Secret<String>>) -> Result<(), StoreError> {
                 Ok(())
             }
             fn get(&self, key: &ItemKey) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use model::ItemId;
+use model::{ItemId, Secret};
 use tokio::sync::oneshot;
 
 use crate::record;
 use crate::worker::{Open, Worker};
-use crate::{AbsentReason, StaticSecret, StoreError, SystemKeychain, TokenSet, TokenStore, generation};
+use crate::{
+    AbsentReason, ItemKey, SealedFault, SealedFiles, StaticSecret, StoreError, SystemKeychain, TokenSet,
+    TokenStore, generation,
+};
 
 /// How long a caller waits for the keychain unless it says otherwise.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(5);
@@ -27,6 +30,7 @@ pub struct Keychain {
     open: Arc<Open>,
     worker: Worker,
     unlocking: Arc<AtomicBool>,
+    by_hand: Arc<AtomicBool>,
 }
 
 /// Which store it is and whether it can be used.
@@ -74,6 +78,12 @@ impl Keychain {
         Self::start(SystemKeychain::NAME, move || Ok(Arc::new(SystemKeychain::open(&service)?)))
     }
 
+    /// The sealed files of a folder, for machines without a keychain. Nothing is opened before the first call.
+    pub fn sealed(files: &SealedFiles) -> Self {
+        let files = files.clone();
+        Self::start(SealedFiles::NAME, move || Ok(Arc::new(files.clone())))
+    }
+
     /// Any store. `open` is called on the keychain thread, and again after an error that ends the connection.
     pub fn start(
         name: &'static str,
@@ -81,7 +91,7 @@ impl Keychain {
     ) -> Self {
         let open: Arc<Open> = Arc::new(open);
         let worker = Worker::start(Arc::clone(&open));
-        Self { name, limit: DEFAULT_LIMIT, open, worker, unlocking: Arc::default() }
+        Self { name, limit: DEFAULT_LIMIT, open, worker, unlocking: Arc::default(), by_hand: Arc::default() }
     }
 
     /// The memory store, whose faults and items the caller keeps a clone for.
@@ -138,6 +148,16 @@ impl Keychain {
         self.run(move |store| generation::delete(store, &record)).await
     }
 
+    /// Copies a record of any kind as it is into another store, reads it back and compares. `false`: there is none.
+    pub async fn copy_record(&self, record: &ItemId, to: &Self) -> Result<bool, StoreError> {
+        let (source, target) = (record.clone(), record.clone());
+        let Some(text) = self.run(move |store| generation::load(store, &source)).await? else {
+            return Ok(false);
+        };
+        to.run(move |store| generation::save(store, &target, &text)).await?;
+        Ok(true)
+    }
+
     /// Looks for the item by which a keychain is recognised.
     pub async fn check_marker(&self, record: &ItemId) -> Result<Marker, StoreError> {
         let record = record.clone();
@@ -156,6 +176,12 @@ impl Keychain {
         }
     }
 
+    /// Removes the marker of a store that is used no more.
+    pub async fn delete_marker(&self, record: &ItemId) -> Result<(), StoreError> {
+        let key = ItemKey::marker(record);
+        self.run(move |store| store.delete(&key)).await
+    }
+
     /// Writes the marker, at first use alone.
     pub async fn write_marker(&self, record: &ItemId) -> Result<(), StoreError> {
         let record = record.clone();
@@ -166,26 +192,35 @@ impl Keychain {
     pub async fn status(&self) -> Status {
         let readiness = match self.run(|store| store.ready()).await {
             Ok(()) => Readiness::Ready,
-            Err(StoreError::Locked) => Readiness::Locked,
+            Err(StoreError::Locked | StoreError::Sealed(SealedFault::PassphraseNeeded)) => Readiness::Locked,
             Err(StoreError::Absent { reason, .. }) => Readiness::Absent { reason },
-            Err(error) => Readiness::Failing { reason: error.to_string() },
+            Err(error) => Readiness::Failing { reason: with_causes(&error) },
         };
         Status { store: self.name, readiness }
     }
 
-    /// Asks the system to unlock the keychain, which may show a dialog; waits for the person at most `limit`.
+    /// Unlocks with a passphrase, where the store is opened by one; else asks the system to unlock the keychain, which
+    /// may show a dialog. Waits at most `limit`.
     ///
     /// It has its own thread and connection, so that other calls say `Locked` meanwhile instead of waiting
     /// behind a dialog. While one is open, a second call answers `Locked` at once.
-    pub async fn unlock(&self, limit: Duration) -> Result<(), StoreError> {
+    pub async fn unlock(
+        &self,
+        passphrase: Option<Secret<String>>,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
         if self.unlocking.swap(true, Ordering::SeqCst) {
             return Err(StoreError::Locked);
         }
         let (open, unlocking) = (Arc::clone(&self.open), Arc::clone(&self.unlocking));
+        let by_hand = Arc::clone(&self.by_hand);
         let (answer, wait) = oneshot::channel();
         let spawned = thread::Builder::new().name("keychain-unlock".into()).spawn(move || {
             let idle = Idle(unlocking);
-            let result = open().and_then(|store| store.unlock());
+            let result = open().and_then(|store| store.unlock(passphrase.as_ref()));
+            if result.is_ok() && passphrase.is_some() {
+                by_hand.store(true, Ordering::SeqCst);
+            }
             // Before the answer: whoever has it may ask again at once.
             drop(idle);
             // The caller may have stopped waiting; the dialog was answered all the same.
@@ -202,12 +237,31 @@ impl Keychain {
         }
     }
 
+    /// Somebody typed a passphrase: what it opened is open as long as this process lives.
+    pub fn is_opened_by_hand(&self) -> bool {
+        self.by_hand.load(Ordering::SeqCst)
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn TokenStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.worker.run(self.limit, work).await
     }
+}
+
+/// An error and what caused it, each said once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Says that no unlocking is under way any more, after a panic too.
@@ -250,7 +304,7 @@ mod tests {
     async fn status_and_unlock_tell_locked_absent_and_failing_apart() {
         let store = MemoryStore::new();
         let keychain = Keychain::memory(&store);
-        let unlock = || keychain.unlock(Duration::from_secs(30));
+        let unlock = || keychain.unlock(None, Duration::from_secs(30));
         assert_eq!(keychain.status().await, Status { store: "memory", readiness: Readiness::Ready });
         store.set_fault(Fault::LockedForGood);
         assert_eq!(keychain.status().await.readiness, Readiness::Locked);

@@ -27,6 +27,16 @@ impl ItemKey {
         Self(format!("{record}/marker"))
     }
 
+    /// The record that it belongs to.
+    pub fn record(&self) -> &str {
+        self.0.split_once('/').map_or(&*self.0, |(record, _)| record)
+    }
+
+    /// Its place within the record.
+    pub fn place(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, place)| place)
+    }
+
     /// The text form.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,7 +63,8 @@ mod tests {
     #[test]
     fn names_are_made_of_the_id_alone() {
         let record = ItemId::parse("0a1b").unwrap();
-        assert_eq!(ItemKey::part(&record, 7, 2).as_str(), "0a1b/7/2");
+        let part = ItemKey::part(&record, 7, 2);
+        assert_eq!((part.as_str(), part.record(), part.place()), ("0a1b/7/2", "0a1b", "7/2"));
         assert_eq!(ItemKey::manifest(&record).as_str(), "0a1b/manifest");
         assert_eq!(ItemKey::marker(&record).as_str(), "0a1b/marker");
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::Secret;
 use zeroize::Zeroizing;
 
 use crate::{ItemKey, StoreError, TokenStore};
@@ -56,7 +57,7 @@ impl TokenStore for SystemKeychain {
         self.system.ready()
     }
 
-    fn unlock(&self) -> Result<(), StoreError> {
+    fn unlock(&self, _passphrase: Option<&Secret<String>>) -> Result<(), StoreError> {
         self.system.unlock()
     }
 

@@ -1,11 +1,12 @@
-//! The keychain: where TokenSets and static secrets lie, and nothing else.
+//! The keychain: where TokenSets and static secrets lie, and nothing else. On a machine without one a person can choose
+//! sealed files instead; which of the two it is, is recorded, and the other never takes its place by itself.
 //!
 //! ```text
 //! Keychain (async handle, typed records)  --jobs, in order-->  one thread
 //!   token_set, static_secret: JSON, v: 1                         |
 //!   generation: parts first, manifest last, old parts removed    |
 //!   TokenStore: get, set, delete of opaque items            <----+
-//!     SystemKeychain (Secret Service, login keychain, Credential Manager) | MemoryStore (tests)
+//!     SystemKeychain (Secret Service, login keychain, Credential Manager) | SealedFiles | MemoryStore (tests)
 //! ```
 //!
 //! Only the agent links this crate. A failed or empty read never leads to a write over something else.
@@ -19,6 +20,7 @@ mod manifest;
 #[cfg(any(test, feature = "memory-store"))]
 mod memory;
 mod record;
+mod sealed;
 mod static_secret;
 mod store;
 mod token_set;
@@ -30,6 +32,7 @@ pub use item::ItemKey;
 pub use keychain::{BusAddressError, SystemKeychain, adopt_bus_address, probe};
 #[cfg(any(test, feature = "memory-store"))]
 pub use memory::{Fault, MemoryStore};
+pub use sealed::{Opener, SealedFault, SealedFiles};
 pub use static_secret::StaticSecret;
 pub use store::TokenStore;
 pub use token_set::{Seal, TokenSet};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use model::Secret;
 use zeroize::Zeroizing;
 
 use crate::{AbsentReason, ItemKey, StoreError, TokenStore};
@@ -153,7 +154,7 @@ impl TokenStore for MemoryStore {
         }
     }
 
-    fn unlock(&self) -> Result<(), StoreError> {
+    fn unlock(&self, _passphrase: Option<&Secret<String>>) -> Result<(), StoreError> {
         let mut inside = self.inside();
         if inside.fault == Fault::Locked {
             inside.fault = Fault::None;
@@ -220,9 +221,9 @@ mod tests {
         assert_eq!(store.get(&key).unwrap().unwrap().as_slice(), b"4");
         store.set_fault(Fault::Locked);
         assert!(matches!(store.get(&key), Err(StoreError::Locked)));
-        store.unlock().unwrap();
+        store.unlock(None).unwrap();
         store.get(&key).unwrap();
         store.set_fault(Fault::LockedForGood);
-        assert!(matches!(store.unlock(), Err(StoreError::Locked)));
+        assert!(matches!(store.unlock(None), Err(StoreError::Locked)));
     }
 }

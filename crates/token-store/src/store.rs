@@ -1,5 +1,6 @@
 //! The seam between our records and whatever keeps bytes.
 
+use model::Secret;
 use zeroize::Zeroizing;
 
 use crate::{ItemKey, StoreError};
@@ -7,14 +8,15 @@ use crate::{ItemKey, StoreError};
 /// Keeps raw items. Calls block and may wait for a person: never call one from an async task.
 pub trait TokenStore: Send + Sync {
     /// The store's kind, as `state.json` records it: `secret-service`, `apple-keychain`,
-    /// `windows-credential-manager`, `memory`.
+    /// `windows-credential-manager`, `sealed-file`, `memory`.
     fn name(&self) -> &'static str;
 
     /// Whether a call would go through now, found out without asking anybody.
     fn ready(&self) -> Result<(), StoreError>;
 
-    /// Asks the system to unlock the keychain, which may show a dialog and wait for a person.
-    fn unlock(&self) -> Result<(), StoreError>;
+    /// Unlocks with what a person typed, where the store is opened by that; else asks the system, which may show a
+    /// dialog and wait for a person.
+    fn unlock(&self, passphrase: Option<&Secret<String>>) -> Result<(), StoreError>;
 
     /// The item's bytes, or `None` where there is no such item.
     fn get(&self, key: &ItemKey) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
@@ -29,7 +31,7 @@ pub trait TokenStore: Send + Sync {
     fn max_item_bytes(&self) -> usize;
 }
 
-/// What every store must do; run on the memory store everywhere and on the real one where one is at hand.
+/// What every store must do; run on the memory store and sealed files everywhere and on a real keychain where one is at hand.
 #[cfg(test)]
 pub(crate) mod contract {
     use model::ItemId;

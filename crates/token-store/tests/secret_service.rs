@@ -248,7 +248,7 @@ mod scenario {
             }
             probe(&address(folder), LONG).unwrap();
             // Without a display the service closes its dialog at once, as a person might.
-            let unlock = keychain.unlock(LONG).await;
+            let unlock = keychain.unlock(None, LONG).await;
             assert!(matches!(unlock, Err(StoreError::Locked)), "{unlock:?}");
             prompts.wait();
             assert_eq!(prompts.count(), 0, "another dialog than the one of unlocking");
@@ -264,7 +264,7 @@ mod scenario {
             session.lock();
             keychain.save_tokens(&record("0a1b"), &tokens(2, 5)).await.unwrap_err();
             session.unlock();
-            keychain.unlock(LONG).await.unwrap();
+            keychain.unlock(None, LONG).await.unwrap();
             assert_eq!(keychain.status().await.readiness, Readiness::Ready);
             assert_eq!(keychain.load_tokens(&record("0a1b")).await.unwrap(), Some(tokens(1, 5)));
             keychain.save_tokens(&record("0a1b"), &tokens(2, 5)).await.unwrap();

@@ -41,7 +41,9 @@ export const en = {
     lostStarting: "The agent is starting again…",
   },
   banner: {
-    keychainLocked: (store: string) => `Your keychain (${store}) is locked: nobody can sign in and no app can act until it is unlocked.`,
+    keychainLocked: (store: string) => store === "sealed-file"
+      ? "The sealed files with your sign-ins are locked. Open them in a terminal: hallpass store unlock"
+      : `Your keychain (${store}) is locked: nobody can sign in and no app can act until it is unlocked.`,
     keychainAbsent: (why: string) => `No keychain was found, so no sign-in can be kept: ${why}`,
     unsaved: (count: number) => `${n(count, "renewed sign-in")} could not be saved yet. Unlock your keychain, and do not stop the agent.`,
     offline: "This computer seems to be offline. Servers cannot be reached until it is back.",
@@ -352,8 +354,8 @@ export const en = {
     since: "Running since",
     folder: "Folder",
     keychain: "Keychain",
-    ready: (store: string) => `${store}, ready`,
-    locked: (store: string) => `${store}, locked`,
+    ready: (store: string) => `${store === "sealed-file" ? "none, by your choice: sealed files" : store}, ready`,
+    locked: (store: string) => `${store === "sealed-file" ? "none, by your choice: sealed files" : store}, locked`,
     absent: (why: string) => `none: ${why}`,
     proxies: "Proxies",
     noProxies: "none",
@@ -452,6 +454,8 @@ export const en = {
       [/profiles create/, "Save the choice as a profile first: the menu at the top right does that."],
       [/agent stop/, "Quit Hallpass, then run in a terminal: hallpass agent stop. Open Hallpass again afterwards."],
       [/agent (run|status)/, "Start the agent here, then try again."],
+      [/store unlock/, "Open the sealed files in a terminal, with hallpass store unlock."],
+      [/store use/, "Look at hallpass store --help in a terminal: on a machine without a keychain, tokens can lie in sealed files."],
       [/doctor/, "Run the health check on the page Settings: it says what is wrong."],
       [/apps (connect|restore)/, "The page Apps connects an app, and puts back what was in its file."],
       [/--(expect|yes|same-person|as)\b/, "Sign in again, and answer the question in this window."],

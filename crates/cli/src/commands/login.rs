@@ -18,6 +18,9 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         (false, true) => Approval::Ask,
         (false, false) => Approval::ExpectOnly,
     };
+    if let Some(store) = options.store {
+        super::store::choose_first(store, options.sealing.clone(), out).await?;
+    }
     let no_browser = options.no_browser;
     let request = Request::BeginSignIn {
         server: options.server.clone(),

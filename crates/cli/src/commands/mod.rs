@@ -14,6 +14,7 @@ pub(crate) mod presets;
 pub(crate) mod profiles;
 pub(crate) mod servers;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod switch;
 
 use std::fs::File;

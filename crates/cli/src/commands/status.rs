@@ -53,7 +53,13 @@ fn exit_code(view: &StatusView) -> u8 {
 
 fn show(out: Output, view: &StatusView) {
     match &view.agent.keychain {
+        KeychainState::Ready { store } if store == "sealed-file" => {
+            out.line("tokens lie in sealed files, not in a keychain (hallpass store show)");
+        }
         KeychainState::Ready { .. } => {}
+        KeychainState::Locked { store } if store == "sealed-file" => {
+            out.notice("the sealed files are locked; next: hallpass store unlock");
+        }
         KeychainState::Locked { store } => {
             out.notice(format!("the keychain ({store}) is locked: unlock it and everything goes on"));
         }

@@ -68,6 +68,10 @@ fn requests_without_options_on_the_wire() {
             Request::GiveClientSecret { server: jira(), secret: "s".into() },
             r#"{"verb":"give_client_secret","server":"jira","secret":"s"}"#.to_owned(),
         ),
+        (
+            Request::UnlockStore { passphrase: Some("p".into()) },
+            r#"{"verb":"unlock_store","passphrase":"p"}"#.to_owned(),
+        ),
         (Request::RemoveServer { server: jira() }, r#"{"verb":"remove_server","server":"jira"}"#.to_owned()),
         (Request::ReadPaste { text: "x".into() }, r#"{"verb":"read_paste","text":"x"}"#.to_owned()),
         (

@@ -50,6 +50,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// A secret that others may read.
+    #[error("other users may read {path}: chmod 600 it", path = path.display())]
+    Readable {
+        /// The file.
+        path: PathBuf,
+    },
     /// A symbolic link that leads nowhere; writing would create a file that nobody asked for.
     #[error("{path} is a symbolic link to something that does not exist", path = path.display())]
     DanglingLink {

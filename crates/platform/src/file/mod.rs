@@ -33,13 +33,15 @@ pub fn read_limited(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
 /// As [`read_limited`] for a file that only this user may have written: no link, owned by this user, closed
 /// to other writers. Anything else is [`FileError::NotOurs`].
 pub fn read_private(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
-    let opened = owner::no_follow().read(true).open(path);
-    let file = opened.map_err(|error| {
-        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
-        if is_link { FileError::not_ours(path) } else { FileError::from_io("open", path, error) }
-    })?;
-    if !owner::file_is_private(&file).map_err(|error| FileError::from_io("check", path, error))? {
-        return Err(FileError::not_ours(path));
+    read_open(path, open_private(path)?, max_bytes)
+}
+
+/// As [`read_private`] for a file that nobody else may even read: [`FileError::Readable`] otherwise. On Windows, where
+/// files below a profile inherit its access list, it is [`read_private`].
+pub fn read_secret(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
+    let file = open_private(path)?;
+    if !owner::file_is_secret(&file).map_err(|error| FileError::from_io("check", path, error))? {
+        return Err(FileError::Readable { path: path.to_owned() });
     }
     read_open(path, file, max_bytes)
 }
@@ -102,6 +104,18 @@ fn scratch_with(folder: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError>
     let written = scratch.write_all(bytes).and_then(|()| scratch.as_file().sync_all());
     written.map_err(|error| FileError::from_io("write", scratch.path(), error))?;
     Ok(scratch)
+}
+
+fn open_private(path: &Path) -> Result<File, FileError> {
+    let opened = owner::no_follow().read(true).open(path);
+    let file = opened.map_err(|error| {
+        let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        if is_link { FileError::not_ours(path) } else { FileError::from_io("open", path, error) }
+    })?;
+    if !owner::file_is_private(&file).map_err(|error| FileError::from_io("check", path, error))? {
+        return Err(FileError::not_ours(path));
+    }
+    Ok(file)
 }
 
 fn read_open(path: &Path, file: File, max_bytes: u64) -> Result<Vec<u8>, FileError> {

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use super::FolderFault;
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+const READABLE_BY_OTHERS: u32 = 0o044;
 
 /// The user id that this process acts with.
 pub(crate) fn our_uid() -> u32 {
@@ -49,6 +50,12 @@ pub(crate) fn folder_fault(folder: &Path) -> io::Result<Option<FolderFault>> {
 /// True for a regular file of this user that nobody else may write.
 pub(crate) fn file_is_private(file: &File) -> io::Result<bool> {
     Ok(is_private(&file.metadata()?))
+}
+
+/// True for a regular file of this user that nobody else may even read.
+pub(crate) fn file_is_secret(file: &File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    Ok(is_private(&metadata) && metadata.mode() & READABLE_BY_OTHERS == 0)
 }
 
 /// Options that open without following a link in the last part of the path; new files are 0600.

@@ -144,6 +144,7 @@ fn read_address(root: &Root, door: Door) -> Result<Vec<u8>, ConnectError> {
         | FileError::ReadOnly { .. }
         | FileError::FolderReadOnly { .. }
         | FileError::DanglingLink { .. }
+        | FileError::Readable { .. }
         | FileError::NotKept { .. } => ConnectError::Io(io::Error::other(error)),
     })?;
     bytes.truncate(bytes.trim_ascii_end().len());
