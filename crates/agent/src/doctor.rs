@@ -40,6 +40,18 @@ impl Agent {
                 "nothing: it is tried again every minute while the agent runs",
             ));
         }
+        if let Some(begun) = self.read(|state| state.moving_to.clone()) {
+            checks.push(check(
+                "store",
+                CheckState::Warning,
+                format!("a move to {} was interrupted; everything still lies where it was", begun.store),
+                if begun.store == SealedFiles::NAME {
+                    "hallpass store use sealed-file"
+                } else {
+                    "hallpass store use keychain"
+                },
+            ));
+        }
         if let Some(old) = self.read(|state| state.moved_from.clone()) {
             let now = self.bare_keychain().store();
             checks.push(check(

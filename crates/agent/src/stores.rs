@@ -127,6 +127,12 @@ pub async fn choose(root: &Root, choice: Choice) -> Result<Chosen, Error> {
     let aside = if choice.start_over { set_aside(root)? } else { None };
     let target = make(root, choice).await?;
 
+    // Known before anything is written there, so that an interrupted move leaves no mark that nobody knows.
+    let begun = state.get().moving_to.clone().filter(|begun| begun.store == wanted);
+    let marker = begun.map_or_else(|| World::system().item_id(), |begun| begun.marker);
+    let moving = KeychainRecord { store: wanted.to_owned(), marker: marker.clone() };
+    state.change(|state| state.moving_to = Some(moving.clone())).map_err(error::of_state)?;
+
     let mut chosen = Chosen { store: wanted, moved: 0, left: Vec::new(), aside };
     if let Some(source) = &source {
         let copied = copy(source, &target, &items, &mut chosen.left).await;
@@ -141,12 +147,11 @@ pub async fn choose(root: &Root, choice: Choice) -> Result<Chosen, Error> {
             }
         }
     }
-    let marker = World::system().item_id();
     target.write_marker(&marker).await.map_err(|e| error::of_store(&e))?;
     faults::point(root, "store.copied");
     state
         .change(|state| {
-            state.keychain = Some(KeychainRecord { store: wanted.to_owned(), marker });
+            state.keychain = state.moving_to.take();
             state.moved_from = source.is_some().then_some(recorded).flatten();
             if source.is_none() {
                 forget_secrets(state);

@@ -51,6 +51,9 @@ pub struct State {
     /// Which keychain holds the items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keychain: Option<KeychainRecord>,
+    /// The store that a move to it has begun for, until it is in use: an interrupted move goes on where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<KeychainRecord>,
     /// The store that was in use before, while copies of what moved may still be in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<KeychainRecord>,
@@ -103,6 +106,7 @@ impl Default for State {
             settings: Settings::default(),
             loopback_ports: BTreeMap::new(),
             keychain: None,
+            moving_to: None,
             moved_from: None,
             environment: Environment::default(),
             revocations: Vec::new(),

@@ -35,7 +35,7 @@ pub struct SealedFiles {
 /// The key, and the lock that keeps every other process out.
 struct Opened {
     key: StoreKey,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// What can be wrong with a folder of sealed files beyond what holds for every store.
@@ -159,7 +159,7 @@ impl SealedFiles {
         };
         let (header, key) = Header::create(opener, &material)?;
         file::write_private(&store.header_path(), &header.to_bytes()).map_err(of_file)?;
-        *store.opened() = Some(Opened { key, _lock: lock });
+        *store.opened() = Some(Opened { key, lock });
         Ok(store)
     }
 
@@ -196,11 +196,11 @@ impl SealedFiles {
     ) -> Result<StoreKey, StoreError> {
         let key = header.open(material)?;
         let lock = match opened.take() {
-            Some(opened) => opened._lock,
+            Some(opened) => opened.lock,
             None => self.lock()?,
         };
         self.sweep();
-        *opened = Some(Opened { key: key.clone(), _lock: lock });
+        *opened = Some(Opened { key: key.clone(), lock });
         Ok(key)
     }
 
@@ -256,11 +256,6 @@ impl SealedFiles {
         let plain = key.open(name, &sealed).map_err(damaged)?;
         let items = parse(&plain).ok_or_else(|| damaged("its content is not of our form"))?;
         Ok(Record { path, sealed, items })
-    }
-
-    fn write(&self, key: &StoreKey, item: &ItemKey, record: &Record) -> Result<(), StoreError> {
-        let sealed = key.seal(item.record(), to_bytes(&record.items))?;
-        file::write_private(&record.path, &sealed).map_err(of_file)
     }
 
     /// Gives a file that cannot be opened another name: it is kept for whoever can make something of it.
@@ -320,7 +315,7 @@ impl TokenStore for SealedFiles {
         let opened = self.key()?;
         let mut record = self.record(&opened, key)?;
         record.items.insert(key.place().to_owned(), Zeroizing::new(bytes.to_vec()));
-        self.write(&opened, key, &record)
+        write(&opened, key, &record)
     }
 
     fn delete(&self, key: &ItemKey) -> Result<(), StoreError> {
@@ -337,7 +332,7 @@ impl TokenStore for SealedFiles {
             return file::remove_if_same(&record.path, file::Expected::Bytes(&record.sealed))
                 .map_err(of_file);
         }
-        self.write(&opened, key, &record)
+        write(&opened, key, &record)
     }
 
     fn max_item_bytes(&self) -> usize {
@@ -352,6 +347,11 @@ struct Record {
     path: PathBuf,
     sealed: Vec<u8>,
     items: Items,
+}
+
+fn write(key: &StoreKey, item: &ItemKey, record: &Record) -> Result<(), StoreError> {
+    let sealed = key.seal(item.record(), to_bytes(&record.items))?;
+    file::write_private(&record.path, &sealed).map_err(of_file)
 }
 
 /// Each item: length of its place and of its bytes (u32, little endian), then both.

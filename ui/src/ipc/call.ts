@@ -63,6 +63,7 @@ const KINDS = {
   watch: "done",
   add_server: "server",
   give_client_secret: "done",
+  unlock_store: "done",
   list_servers: "servers",
   show_server: "server",
   test_server: "discovery",

@@ -243,7 +243,7 @@ pub(super) fn read_key_file(path: &Path) -> Result<Secret<Vec<u8>>, StoreError> 
 /// Writes a new key file: 32 random bytes as base64, 0600.
 pub(super) fn create_key_file(path: &Path) -> Result<(), StoreError> {
     let bytes = Zeroizing::new(random::<32>()?);
-    let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
+    let text = Zeroizing::new(format!("{}\n", BASE64.encode(bytes.as_slice())));
     platform::file::write_private(path, text.as_bytes())
         .map_err(|source| StoreError::Sealed(SealedFault::KeyFile { path: path.to_owned(), source }))
 }

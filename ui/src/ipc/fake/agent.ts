@@ -76,6 +76,7 @@ export class FakeAgent {
         return { kind: "done" };
       case "add_server":
       case "give_client_secret":
+      case "unlock_store":
       case "rename_server":
       case "pause_server":
       case "trust_server":
@@ -152,6 +153,7 @@ export class FakeAgent {
         case "apply_plan":
           return this.#apply(request.digest);
         case "give_client_secret":
+        case "unlock_store":
         case "stop":
           return { kind: "done" };
       }
@@ -294,7 +296,7 @@ export class FakeAgent {
 }
 
 type Changing =
-  | "add_server" | "give_client_secret" | "rename_server" | "pause_server" | "trust_server" | "remove_server" | "sign_out" | "rename_account"
+  | "add_server" | "give_client_secret" | "unlock_store" | "rename_server" | "pause_server" | "trust_server" | "remove_server" | "sign_out" | "rename_account"
   | "remove_account" | "use_account" | "create_profile" | "change_profile" | "use_profile" | "delete_profile" | "apply_preset" | "remove_preset"
   | "change_settings" | "apply_plan" | "stop";
 

@@ -893,7 +893,11 @@ server: ServerId,
 /**
  * The secret.
  */
-secret: string, } | { "verb": "list_servers" } | { "verb": "show_server", 
+secret: string, } | { "verb": "unlock_store", 
+/**
+ * For sealed files.
+ */
+passphrase: string | null, } | { "verb": "list_servers" } | { "verb": "show_server", 
 /**
  * Which.
  */
