@@ -4,35 +4,36 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::WWW_AUTHENTICATE;
 
 use crate::authorization::Bearer;
+use crate::connection::Content;
 use crate::error::{Failure, tamed, wrapped};
 use crate::field::Field;
-use crate::http::{Answer, Content};
+use crate::http::Answer;
 use crate::message::{Id, Kind, Message, Parsed, parse};
-use crate::sse::EventParser;
+use crate::sse::{self, EventParser};
 use crate::stdio::MAX_MESSAGE;
 
 /// Reads messages from an answer, whichever form it has.
 pub(crate) struct Reader {
     answer: Answer,
     events: Option<EventParser>,
+    found: Vec<sse::Event>,
     ready: VecDeque<Message>,
 }
 
 impl Reader {
     /// Starts reading a successful answer.
     pub(crate) fn new(answer: Answer) -> Result<Self, Failure> {
-        let events = match answer.content() {
+        let events = match answer.head.content {
             Content::Json => None,
             Content::Events => Some(EventParser::new(MAX_MESSAGE)),
-            Content::Other if answer.status == http::StatusCode::ACCEPTED => {
+            Content::Other if answer.head.status == http::StatusCode::ACCEPTED => {
                 return Err(Failure::Garbage("it took the request and gave no answer".to_owned()));
             }
             Content::Other => return Err(Failure::Garbage("neither JSON nor an event stream".to_owned())),
         };
-        Ok(Self { answer, events, ready: VecDeque::new() })
+        Ok(Self { answer, events, found: Vec::new(), ready: VecDeque::new() })
     }
 
     /// Goes on with the answer to a resumption; the last event id and the pause are kept.
@@ -59,15 +60,21 @@ impl Reader {
                 continue;
             };
             let Some(chunk) = self.answer.chunk().await? else { return Ok(None) };
-            let mut found = Vec::new();
+            let mut found = std::mem::take(&mut self.found);
             let fed = events.feed(chunk, &mut found);
-            for event in found.into_iter().filter(|e| e.is_message && !e.data.is_empty()) {
+            for event in found.drain(..).filter(|e| e.is_message && !e.data.is_empty()) {
                 self.take(&event.data)?;
             }
+            self.found = found;
             if fed.is_err() {
                 return Err(Failure::TooLarge);
             }
         }
+    }
+
+    /// Whether nothing can follow.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ready.is_empty() && self.answer.is_over()
     }
 
     /// The id of the last event, for a resumption.
@@ -100,11 +107,11 @@ pub(crate) async fn refusal(
     id: &Bytes,
     bearer: Option<&Bearer>,
 ) -> Result<Message, Failure> {
-    let status = answer.status;
-    let challenge = answer.headers.get(WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).and_then(description);
+    let status = answer.head.status;
+    let challenge = answer.head.challenge.as_ref().and_then(|v| v.to_str().ok()).and_then(description);
     let body = answer.whole(MAX_MESSAGE).await.unwrap_or_default();
     let mut detail = challenge;
-    if answer.content() == Content::Json
+    if answer.head.content == Content::Json
         && let Ok(Parsed::One(message)) = parse(&body)
         && let (Kind::Response, Some(error)) = (message.kind(), message.raw(Field::Error))
     {
@@ -117,7 +124,7 @@ pub(crate) async fn refusal(
             return Ok(message);
         }
         detail = message.text(Field::ErrorMessage).map(std::borrow::Cow::into_owned).or(detail);
-    } else if answer.content() != Content::Events && !body.starts_with(b"<") && detail.is_none() {
+    } else if answer.head.content != Content::Events && !body.starts_with(b"<") && detail.is_none() {
         detail = Some(String::from_utf8_lossy(&body[..body.len().min(1000)]).into_owned());
     }
     Err(Failure::Status { status, detail: quoted(&detail.unwrap_or_default(), bearer) })

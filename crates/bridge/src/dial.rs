@@ -5,25 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use model::{Endpoint, PrivateAuthority, Reach};
 use platform::trust::{self, Refused};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use token_lease::ServerFacts;
 
+use crate::connection::Connection;
 use crate::error::{Failure, tamed};
 use crate::proxy::{Proxy, proxy_for};
-
-/// One HTTP/1.1 connection.
-pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -50,14 +43,14 @@ impl Way {
 }
 
 /// Opens a connection to the endpoint's origin, and to nothing else.
-pub(crate) async fn dial(way: &Way) -> Result<Sender, Failure> {
+pub(crate) async fn dial(way: &Way) -> Result<Connection, Failure> {
     match tokio::time::timeout(CONNECT_LIMIT, open(way)).await {
-        Ok(sender) => sender,
+        Ok(connection) => connection,
         Err(_) => Err(Failure::Unreachable(format!("no connection within {} s", CONNECT_LIMIT.as_secs()))),
     }
 }
 
-async fn open(way: &Way) -> Result<Sender, Failure> {
+async fn open(way: &Way) -> Result<Connection, Failure> {
     let url = way.endpoint.url();
     let (host, port) = place(&url)?;
     let allowed = Allowed::of(&way.endpoint, way.private_network);
@@ -73,7 +66,7 @@ async fn open(way: &Way) -> Result<Sender, Failure> {
     if url.scheme() == "https" {
         encrypt(stream, &host, way.authority.as_ref()).await
     } else {
-        greet(stream).await
+        Ok(Connection::new(stream))
     }
 }
 
@@ -180,7 +173,7 @@ async fn encrypt(
     stream: TcpStream,
     host: &Host<&str>,
     authority: Option<&PrivateAuthority>,
-) -> Result<Sender, Failure> {
+) -> Result<Connection, Failure> {
     let name = match host {
         Host::Domain(name) => ServerName::try_from((*name).to_owned())
             .map_err(|_| Failure::Unreachable("its name cannot stand in a certificate".to_owned()))?,
@@ -195,7 +188,7 @@ async fn encrypt(
         },
         None => Failure::Unreachable(format!("no secure connection ({})", tamed(&error.to_string()))),
     })?;
-    greet(stream).await
+    Ok(Connection::new(stream))
 }
 
 /// The TLS settings for a private authority or none.
@@ -214,18 +207,6 @@ fn tls(authority: Option<&PrivateAuthority>) -> Result<Arc<rustls::ClientConfig>
     let config = Arc::new(config);
     made.push((authority.cloned(), Arc::clone(&config)));
     Ok(config)
-}
-
-async fn greet<S>(stream: S) -> Result<Sender, Failure>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| Failure::Unreachable("the connection broke at once".to_owned()))?;
-    // Ends with the connection; what goes wrong in it comes back through the request.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Credential, Reply};
+use crate::connection::Content;
 use crate::error::Failure;
 use crate::field::Field;
 use crate::header::LAST_EVENT_ID;
-use crate::http::{Answer, Content, Repeat};
+use crate::http::{Answer, Repeat};
 use crate::message::{Id, Kind, Message};
 use crate::upstream::Upstream;
 
@@ -25,10 +26,10 @@ pub(crate) struct CallKey(pub(crate) u64);
 
 /// What tasks report to the one place that decides.
 pub(crate) enum Event {
-    /// A message from the server.
-    Message { session: SessionKey, call: Option<CallKey>, message: Message },
-    /// Nothing more will come for this call. With [`Failure::SessionLost`] comes the message, to be sent anew.
-    Ended { call: CallKey, failure: Option<Failure>, unsent: Option<Message> },
+    /// A message from the server. After the last one the call has its answer.
+    Message { session: SessionKey, call: Option<CallKey>, message: Message, last: bool },
+    /// No answer will come for this call. With [`Failure::SessionLost`] comes the message, to be sent anew.
+    Failed { call: CallKey, failure: Failure, unsent: Option<Message> },
     /// The server asked for (other) authorization; `generation` is what it was given.
     Unauthorized { session: SessionKey, generation: Option<u64>, reply: Reply },
     /// A task that sends something again wants to know how.
@@ -52,21 +53,18 @@ pub(crate) struct Exchange {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) call: CallKey,
     pub(crate) message: Message,
-    pub(crate) headers: HeaderMap,
     pub(crate) credential: Credential,
-    /// It belongs to a handshake session: streams are resumed, 404 means that the session is gone.
-    pub(crate) handshake: bool,
+    /// `None`: it belongs to a handshake session. Streams are resumed, 404 means that the session is gone.
+    pub(crate) stateless: Option<HeaderMap>,
 }
 
 impl Exchange {
     /// Carries it through.
     pub(crate) async fn run(self) {
         let (upstream, call) = (self.upstream.clone(), self.call);
-        let (failure, unsent) = match self.carry().await {
-            Ok(()) => (None, None),
-            Err(Stopped { failure, unsent }) => (Some(failure), unsent),
-        };
-        upstream.report(Event::Ended { call, failure, unsent }).await;
+        if let Err(Stopped { failure, unsent }) = self.carry().await {
+            upstream.report(Event::Failed { call, failure, unsent }).await;
+        }
     }
 
     async fn carry(self) -> Result<(), Stopped> {
@@ -74,19 +72,20 @@ impl Exchange {
         let id = self.message.id().ok_or_else(|| Failure::Garbage("a request without id".to_owned()))?;
         let raw_id = self.message.raw(Field::Id).unwrap_or_default();
         let body = self.message.bytes().clone();
+        let headers = self.stateless.as_ref().unwrap_or_else(|| self.upstream.handshake_headers());
         let (mut answer, bearer) =
-            self.upstream.authorized(Method::POST, &self.headers, self.credential, body, repeat).await?;
-        if answer.status == StatusCode::NOT_FOUND && self.handshake && self.upstream.has_session() {
+            self.upstream.authorized(Method::POST, headers, self.credential, body, repeat).await?;
+        let handshake = self.stateless.is_none();
+        if answer.head.status == StatusCode::NOT_FOUND && handshake && self.upstream.has_session() {
             let _ = answer.whole(64 * 1024).await;
             return Err(Stopped { failure: Failure::SessionLost, unsent: Some(self.message) });
         }
         // A large request is not kept beside a large answer.
         drop(self.message);
-        if !answer.status.is_success() {
+        if !answer.head.status.is_success() {
             let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
-            self.upstream
-                .report(Event::Message { session: self.upstream.key, call: Some(self.call), message })
-                .await;
+            let (session, call) = (self.upstream.key, Some(self.call));
+            self.upstream.report(Event::Message { session, call, message, last: true }).await;
             return Ok(());
         }
         let mut reader = Reader::new(answer)?;
@@ -102,7 +101,7 @@ impl Exchange {
                 Err(Failure::StreamEnded) => resumed += 1,
                 Err(failure) => return Err(failure.into()),
             }
-            let last_id = reader.last_event_id().filter(|_| self.handshake && resumed <= 5);
+            let last_id = reader.last_event_id().filter(|_| handshake && resumed <= 5);
             let Some(last_id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) else {
                 return Err(Failure::StreamEnded.into());
             };
@@ -146,7 +145,7 @@ pub(crate) async fn relay(
     while let Some(message) = reader.next().await? {
         any = true;
         let answered = message.kind() == Kind::Response && message.id().as_ref() == wanted;
-        upstream.report(Event::Message { session: upstream.key, call, message }).await;
+        upstream.report(Event::Message { session: upstream.key, call, message, last: answered }).await;
         if answered {
             return Ok(Relayed::Answered);
         }
@@ -156,18 +155,21 @@ pub(crate) async fn relay(
 
 /// Reads what follows the answer, so that the connection can be used again.
 async fn linger(upstream: &Upstream, call: CallKey, reader: &mut Reader) {
+    if reader.is_over() {
+        return;
+    }
     let rest = relay(upstream, Some(call), reader, None);
     let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
 }
 
 /// GET with `Last-Event-ID` (2025-11-25, Resumability and Redelivery). `None` if there is no such stream.
 async fn resume(upstream: &Upstream, last_id: HeaderValue) -> Result<Option<Answer>, Failure> {
-    let mut headers = upstream.handshake_headers();
+    let mut headers = upstream.handshake_headers().clone();
     headers.insert(LAST_EVENT_ID, last_id);
     let credential = upstream.credential().await?;
     let (answer, _) =
         upstream.authorized(Method::GET, &headers, credential, Bytes::new(), Repeat::Safe).await?;
-    Ok((answer.status == StatusCode::OK && answer.content() == Content::Events).then_some(answer))
+    Ok((answer.head.status == StatusCode::OK && answer.head.content == Content::Events).then_some(answer))
 }
 
 /// What may be asked twice: it changes nothing.

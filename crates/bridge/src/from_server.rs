@@ -17,8 +17,14 @@ impl Bridge {
     /// Takes what a task reports.
     pub(crate) fn event(&mut self, event: Event) {
         match event {
-            Event::Message { session, call, message } => self.server_message(session, call, &message),
-            Event::Ended { call, failure, unsent } => self.ended(call, failure, unsent),
+            Event::Message { session, call, message, last } => {
+                self.server_message(session, call, &message);
+                if let Some(call) = call.filter(|_| last) {
+                    // It was not taken for the answer, and no other will come.
+                    self.failed(call, Failure::StreamEnded, None);
+                }
+            }
+            Event::Failed { call, failure, unsent } => self.failed(call, failure, unsent),
             Event::Unauthorized { session, generation, reply } => {
                 self.unauthorized(session, generation, reply);
             }
@@ -119,11 +125,12 @@ impl Bridge {
             .is_some_and(|call| matches!(call.kind, CallKind::Listen { reopened: true, .. }))
     }
 
-    fn ended(&mut self, key: CallKey, failure: Option<Failure>, unsent: Option<Message>) {
+    /// Nothing happens where the call has its answer already.
+    fn failed(&mut self, key: CallKey, failure: Failure, unsent: Option<Message>) {
         let Some(call) = self.calls.get(&key) else { return };
         match (failure, unsent) {
-            (Some(Failure::SessionLost), Some(message)) => self.session_lost(key, message),
-            (Some(Failure::Status { status, .. }), _)
+            (Failure::SessionLost, Some(message)) => self.session_lost(key, message),
+            (Failure::Status { status, .. }, _)
                 if status.is_client_error() && matches!(call.kind, CallKind::Discover) =>
             {
                 let line = no_such_method(&call.raw_id);
@@ -132,8 +139,7 @@ impl Bridge {
                 }
                 self.forget(key);
             }
-            (Some(failure), _) => self.fail(key, &failure),
-            (None, _) => self.fail(key, &Failure::StreamEnded),
+            (failure, _) => self.fail(key, &failure),
         }
     }
 

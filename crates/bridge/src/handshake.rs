@@ -90,8 +90,7 @@ impl Bridge {
         };
         let header = version.parse().ok();
         // Set once: a session is opened once.
-        let _ =
-            session.upstream.established.set(Established { session_id: opened.session_id, version: header });
+        let _ = session.upstream.established.set(Established::new(opened.session_id, header));
         if waits {
             session.phase = Phase::Opened;
             self.host.capabilities = opened.message.raw(Field::ResultCapabilities);

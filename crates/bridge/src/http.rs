@@ -3,19 +3,21 @@
 //! There is no way to name another URL, no cookie jar, no decompression, and a redirect is an answer like
 //! any other.
 
-use std::sync::Mutex;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use model::Endpoint;
 use token_lease::ServerFacts;
+use tokio::task::AbortHandle;
 
-use crate::dial::{Sender, Way, dial};
+use crate::connection::{Connection, Head, Lost};
+use crate::dial::{Way, dial};
 use crate::error::Failure;
-use crate::stdio::MAX_MESSAGE;
+use crate::framing::Framing;
 
 /// More idle connections than this are closed.
 const MAX_IDLE: usize = 64;
@@ -32,9 +34,19 @@ pub(crate) enum Repeat {
 /// The connections to one endpoint, of one session.
 pub(crate) struct Http {
     way: Way,
-    path: Uri,
-    fixed: HeaderMap,
-    idle: Mutex<Vec<Sender>>,
+    path: String,
+    /// The fields of every request, each with its line break.
+    fixed: Vec<u8>,
+    idle: Mutex<Idle>,
+}
+
+/// The connections that wait for the next request.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// Is told when something happens on one of them.
+    waker: Option<Waker>,
+    watch: Option<AbortHandle>,
 }
 
 impl Http {
@@ -46,26 +58,26 @@ impl Http {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
+        let _: Uri = path.parse().map_err(|_| bad("address"))?;
         let host = url.host_str().unwrap_or_default();
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let mut fixed = HeaderMap::with_capacity(16);
-        fixed.insert(HOST, HeaderValue::from_str(&host).map_err(|_| bad("host"))?);
-        fixed.insert(USER_AGENT, HeaderValue::from_static(concat!("hallpass/", env!("CARGO_PKG_VERSION"))));
-        fixed.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let mut fields = HeaderMap::with_capacity(16);
+        fields.insert(HOST, HeaderValue::from_str(&host).map_err(|_| bad("host"))?);
+        fields.insert(USER_AGENT, HeaderValue::from_static(concat!("hallpass/", env!("CARGO_PKG_VERSION"))));
+        fields.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         for (name, value) in &facts.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("headers"))?;
             // What decides about identity or framing is never taken from a list of extra headers.
             if is_ours(&name) {
                 continue;
             }
-            fixed.insert(name, HeaderValue::from_str(value).map_err(|_| bad("headers"))?);
+            fields.insert(name, HeaderValue::from_str(value).map_err(|_| bad("headers"))?);
         }
-        Ok(Self {
-            way: Way::to(facts),
-            path: path.parse().map_err(|_| bad("address"))?,
-            fixed,
-            idle: Mutex::new(Vec::new()),
-        })
+        let mut fixed = Vec::new();
+        for (name, value) in &fields {
+            write_field(&mut fixed, name, value);
+        }
+        Ok(Self { way: Way::to(facts), path, fixed, idle: Mutex::default() })
     }
 
     /// The only URL that is ever called.
@@ -75,93 +87,121 @@ impl Http {
 
     /// Sends one request, with its own copy of the headers, and waits for the head of the answer.
     pub(crate) async fn send(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         method: Method,
         headers: &HeaderMap,
         authorization: Option<&HeaderValue>,
         body: Bytes,
         repeat: Repeat,
     ) -> Result<Answer, Failure> {
-        let mut request = self.request(method, headers, authorization, body);
-        let mut again = None;
-        while let Some(mut sender) = self.take_idle() {
-            if sender.ready().await.is_err() {
-                continue;
-            }
-            if repeat == Repeat::Safe {
-                again = Some(request.clone());
-            }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(Answer::new(self, sender, response)),
+        let own = own_fields(&method, headers, authorization);
+        let lines = self.lines(&method, &own);
+        let body = (method == Method::POST).then_some(&body);
+        while let Some(mut connection) = self.take_idle() {
+            match connection.ask(&lines, body).await {
+                Ok(head) => return Ok(Answer::new(self, connection, head)),
                 // An idle connection that the server closed meanwhile: the request was not sent.
-                Err(mut error) => match error.take_message().or_else(|| again.take()) {
-                    Some(unsent) => request = unsent,
-                    None => return Err(broken(error.error())),
-                },
+                Err(Lost::Unsent) => {}
+                Err(Lost::Broken | Lost::Nonsense) if repeat == Repeat::Safe => {}
+                Err(lost) => return Err(broken(lost)),
             }
         }
-        let mut sender = dial(&self.way).await?;
-        match sender.send_request(request).await {
-            Ok(response) => Ok(Answer::new(self, sender, response)),
-            Err(error) => Err(broken(&error)),
+        let mut connection = dial(&self.way).await?;
+        match connection.ask(&lines, body).await {
+            Ok(head) => Ok(Answer::new(self, connection, head)),
+            Err(lost) => Err(broken(lost)),
         }
     }
 
     /// Makes sure that a connection is open.
-    pub(crate) async fn is_connected_or_connects(&self, limit: std::time::Duration) -> bool {
-        if let Some(sender) = self.take_idle() {
-            self.give_back(sender);
+    pub(crate) async fn is_connected_or_connects(self: &Arc<Self>, limit: std::time::Duration) -> bool {
+        if let Some(connection) = self.take_idle() {
+            self.give_back(connection);
             return true;
         }
         let dialled = dial(&self.way);
         match tokio::time::timeout(limit, dialled).await {
-            Ok(Ok(sender)) => {
-                self.give_back(sender);
+            Ok(Ok(connection)) => {
+                self.give_back(connection);
                 true
             }
             Ok(Err(_)) | Err(_) => false,
         }
     }
 
-    fn request(
-        &self,
-        method: Method,
-        headers: &HeaderMap,
-        authorization: Option<&HeaderValue>,
-        body: Bytes,
-    ) -> Request<Full<Bytes>> {
-        let has_body = method == Method::POST;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.path.clone();
-        let all = request.headers_mut();
-        all.clone_from(&self.fixed);
-        all.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-        if has_body {
-            all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let Some(authorization) = authorization {
-            all.insert(AUTHORIZATION, authorization.clone());
-        }
-        request
+    /// Everything that stands before the length of the body.
+    fn lines<'a>(&'a self, method: &'a Method, own: &'a [u8]) -> [&'a [u8]; 6] {
+        [method.as_str().as_bytes(), b" ", self.path.as_bytes(), b" HTTP/1.1\r\n", &self.fixed, own]
     }
 
-    fn take_idle(&self) -> Option<Sender> {
-        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        while let Some(sender) = idle.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        while let Some(mut connection) = idle.connections.pop() {
+            if connection.is_idle(Waker::noop()) {
+                return Some(connection);
             }
         }
         None
     }
 
-    fn give_back(&self, sender: Sender) {
-        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        idle.retain(|sender| !sender.is_closed());
-        if idle.len() < MAX_IDLE && !sender.is_closed() {
-            idle.push(sender);
+    /// Keeps a connection for the next request. It is closed when the server closes it, or says what nobody asked for.
+    fn give_back(self: &Arc<Self>, mut connection: Connection) {
+        let mut idle = self.idle();
+        let idle = &mut *idle;
+        if idle.connections.len() >= MAX_IDLE {
+            return;
         }
+        if connection.is_idle(idle.waker.as_ref().unwrap_or(Waker::noop())) {
+            connection.shrink();
+            idle.connections.push(connection);
+            idle.watch.get_or_insert_with(|| tokio::spawn(watch(Arc::downgrade(self))).abort_handle());
+        }
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(watch) = self.idle().watch.take() {
+            watch.abort();
+        }
+    }
+}
+
+/// Closes idle connections that the server has closed, as soon as it does.
+async fn watch(http: Weak<Http>) {
+    poll_fn(|context| {
+        let Some(http) = http.upgrade() else { return Poll::Ready(()) };
+        let mut idle = http.idle();
+        idle.waker = Some(context.waker().clone());
+        idle.connections.retain_mut(|connection| connection.is_idle(context.waker()));
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The fields of one request alone, each with its line break.
+fn own_fields(method: &Method, headers: &HeaderMap, authorization: Option<&HeaderValue>) -> Vec<u8> {
+    let mut own = Vec::with_capacity(512);
+    for (name, value) in headers {
+        write_field(&mut own, name, value);
+    }
+    if method == Method::POST {
+        own.extend_from_slice(b"content-type: application/json\r\n");
+    }
+    if let Some(authorization) = authorization {
+        write_field(&mut own, &AUTHORIZATION, authorization);
+    }
+    own
+}
+
+/// A value of this type holds no line break.
+fn write_field(fields: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        fields.extend_from_slice(part);
     }
 }
 
@@ -172,88 +212,68 @@ fn is_ours(name: &HeaderName) -> bool {
         || [crate::header::SESSION_ID, crate::header::PROTOCOL_VERSION].contains(name)
 }
 
-fn broken(error: &hyper::Error) -> Failure {
-    let what = if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        "the connection broke before an answer came"
-    } else if error.is_parse() {
-        "it does not speak HTTP"
-    } else {
-        "the connection broke"
+fn broken(lost: Lost) -> Failure {
+    let what = match lost {
+        Lost::Unsent | Lost::Broken => "the connection broke before an answer came",
+        Lost::Nonsense => "it does not speak HTTP",
     };
     Failure::Unreachable(what.to_owned())
 }
 
 /// An answer whose head has come.
 pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    body: Incoming,
-    back: Option<(std::sync::Arc<Http>, Sender)>,
+    pub(crate) head: Head,
+    /// Until the body has ended.
+    rest: Option<(Arc<Http>, Connection)>,
 }
 
 impl Answer {
-    fn new(http: &std::sync::Arc<Http>, sender: Sender, response: http::Response<Incoming>) -> Self {
-        let (head, body) = response.into_parts();
-        Self { status: head.status, headers: head.headers, body, back: Some((http.clone(), sender)) }
-    }
-
-    /// What kind of body it says it has.
-    pub(crate) fn content(&self) -> Content {
-        let kind = self.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "application/json" => Content::Json,
-            "text/event-stream" => Content::Events,
-            _ => Content::Other,
-        }
+    fn new(http: &Arc<Http>, connection: Connection, head: Head) -> Self {
+        Self { head, rest: Some((http.clone(), connection)) }
     }
 
     /// The next piece of the body; `None` at its end, where the connection is kept for the next request.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        loop {
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-                Some(Err(_)) => return Err(Failure::StreamEnded),
-                None => {
-                    if let Some((http, sender)) = self.back.take() {
-                        http.give_back(sender);
-                    }
-                    return Ok(None);
-                }
-            }
+        let Some((_, connection)) = &mut self.rest else { return Ok(None) };
+        let piece = connection.piece(&mut self.head.framing).await.map_err(|_| Failure::StreamEnded)?;
+        if piece.is_none() {
+            self.ended();
         }
+        Ok(piece)
     }
 
     /// The whole body, at most `limit` bytes of it.
     pub(crate) async fn whole(&mut self, limit: usize) -> Result<Bytes, Failure> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.chunk().await? else { return Ok(first) };
-        let expected = self.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
-        let expected =
-            expected.and_then(|v| v.parse::<usize>().ok()).unwrap_or(0).min(limit.min(MAX_MESSAGE));
-        let mut all = bytes::BytesMut::with_capacity(expected.max(first.len() + second.len()));
-        all.extend_from_slice(&first);
-        let mut next = Some(second);
-        while let Some(chunk) = next {
+        let Some((_, connection)) = &mut self.rest else { return Ok(Bytes::new()) };
+        if let Framing::Length(length) = self.head.framing {
+            let length = usize::try_from(length).ok().filter(|length| *length <= limit);
+            let body = connection.exactly(length.ok_or(Failure::TooLarge)?).await;
+            let body = body.map_err(|_| Failure::StreamEnded)?;
+            self.ended();
+            return Ok(body);
+        }
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
             if all.len() + chunk.len() > limit {
                 return Err(Failure::TooLarge);
             }
             all.extend_from_slice(&chunk);
-            next = self.chunk().await?;
         }
         Ok(all.freeze())
     }
-}
 
-/// The kinds of body that MCP knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    Json,
-    Events,
-    Other,
+    /// Whether all of it was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    fn ended(&mut self) {
+        if let Some((http, connection)) = self.rest.take()
+            && self.head.keep
+        {
+            http.give_back(connection);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -273,6 +293,11 @@ mod tests {
         }
     }
 
+    fn request(http: &Http, headers: &HeaderMap, authorization: Option<&HeaderValue>) -> String {
+        let own = own_fields(&Method::POST, headers, authorization);
+        String::from_utf8(http.lines(&Method::POST, &own).concat()).unwrap()
+    }
+
     #[test]
     fn extra_headers_cannot_speak_for_a_person() {
         let http = Http::new(&facts(&[
@@ -282,12 +307,12 @@ mod tests {
             ("Mcp-Session-Id", "x"),
         ]))
         .unwrap();
-        let request = http.request(Method::POST, &HeaderMap::new(), None, Bytes::new());
-        assert_eq!(request.headers()["x-mcp-toolsets"], "repos");
-        assert_eq!(request.headers()[HOST], "a.example:8443");
-        assert_eq!(request.uri(), "/mcp?x=1");
+        let request = request(&http, &HeaderMap::new(), None);
+        assert!(request.starts_with("POST /mcp?x=1 HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\nx-mcp-toolsets: repos\r\n"), "{request}");
+        assert!(request.contains("\r\nhost: a.example:8443\r\n"), "{request}");
         for name in ["authorization", "cookie", "mcp-session-id"] {
-            assert!(!request.headers().contains_key(name), "{name}");
+            assert!(!request.contains(name), "{name}");
         }
     }
 
@@ -295,8 +320,26 @@ mod tests {
     fn a_token_is_on_one_request_only() {
         let http = Http::new(&facts(&[])).unwrap();
         let bearer = HeaderValue::from_static("Bearer t");
-        let with = http.request(Method::POST, &HeaderMap::new(), Some(&bearer), Bytes::new());
-        let without = http.request(Method::POST, &HeaderMap::new(), None, Bytes::new());
-        assert!(with.headers().contains_key(AUTHORIZATION) && !without.headers().contains_key(AUTHORIZATION));
+        let with = request(&http, &HeaderMap::new(), Some(&bearer));
+        let without = request(&http, &HeaderMap::new(), None);
+        assert!(with.contains("\r\nauthorization: Bearer t\r\n") && !without.contains("authorization"));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_when_the_server_closes_it() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut facts = facts(&[]);
+        let address = listener.local_addr().unwrap();
+        facts.endpoint = Endpoint::parse(&format!("http://{address}/mcp")).unwrap();
+        let http = Arc::new(Http::new(&facts).unwrap());
+        assert!(http.is_connected_or_connects(std::time::Duration::from_secs(30)).await);
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(http.idle().connections.len(), 1);
+        tokio::io::AsyncWriteExt::shutdown(&mut accepted).await.unwrap();
+        // Our end is closed in turn, though nobody sends anything.
+        let closed = tokio::time::timeout(std::time::Duration::from_secs(30), accepted.read_u8()).await;
+        assert_eq!(closed.unwrap().unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+        assert!(http.idle().connections.is_empty());
     }
 }

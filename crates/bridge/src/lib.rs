@@ -18,10 +18,12 @@ mod agent_link;
 mod answer;
 mod authorization;
 mod closed;
+mod connection;
 mod dial;
 mod error;
 mod exchange;
 mod field;
+mod framing;
 mod from_host;
 mod from_server;
 mod handshake;
@@ -46,6 +48,7 @@ use std::future::Future;
 use model::{AccountId, ClientAppId, ServerId, UnixTime};
 use token_lease::BridgeMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 pub use agent_link::{AgentLink, LinkError};
 
@@ -84,9 +87,17 @@ where
     L: AgentLink,
 {
     let Surroundings { stdin, stdout, clock, end } = surroundings;
+    // What ends the bridge (signals, its parent) is waited for apart, so that no message has to ask for it.
+    let (tell, ended) = oneshot::channel();
+    let watch = tokio::spawn(async move {
+        end.await;
+        let _ = tell.send(());
+    });
     // A task is woken by another one without a turn of the I/O driver; what the runtime blocks on is not.
-    let relay = tokio::spawn(relay::relay(options, stdin, stdout, clock, end, link));
-    relay.await.unwrap_or(1)
+    let relay = tokio::spawn(relay::relay(options, stdin, stdout, clock, ended, link));
+    let code = relay.await.unwrap_or(1);
+    watch.abort();
+    code
 }
 
 impl Options {

@@ -211,15 +211,12 @@ impl Bridge {
         let (session_key, handshake) = (call.session, call.is_handshake());
         let Some(session) = self.sessions.get(&session_key) else { return };
         let upstream = session.upstream.clone();
-        let headers = if handshake {
-            Ok(upstream.handshake_headers())
-        } else {
-            header::of_stateless(&message).map_err(|e| Failure::Unsendable(e.to_string()))
-        };
+        let headers = (!handshake).then(|| header::of_stateless(&message)).transpose();
+        let headers = headers.map_err(|e| Failure::Unsendable(e.to_string()));
         match headers.and_then(|headers| Ok((headers, self.credential(session_key)?))) {
             Err(failure) => self.fail(key, &failure),
-            Ok((headers, credential)) => {
-                let exchange = Exchange { upstream, call: key, message, headers, credential, handshake };
+            Ok((stateless, credential)) => {
+                let exchange = Exchange { upstream, call: key, message, credential, stateless };
                 let task = tokio::spawn(exchange.run()).abort_handle();
                 if let Some(call) = self.calls.get_mut(&key) {
                     call.task = Some(task);
@@ -236,8 +233,8 @@ impl Bridge {
         match session.lease {
             None => Ok(Credential::Nobody),
             Some(lease) => {
-                let endpoint = session.upstream.http.endpoint().clone();
-                self.leases.credential(lease, &endpoint, (self.clock)(), &mut self.to_agent)
+                let http = session.upstream.http.clone();
+                self.leases.credential(lease, http.endpoint(), (self.clock)(), &mut self.to_agent)
             }
         }
     }

@@ -9,11 +9,12 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Bearer, Credential};
+use crate::connection::Content;
 use crate::error::Failure;
 use crate::exchange::{Event, Opened, relay};
 use crate::field::Field;
-use crate::header::{LAST_EVENT_ID, SESSION_ID};
-use crate::http::{Content, Repeat};
+use crate::header::LAST_EVENT_ID;
+use crate::http::Repeat;
 use crate::message::{Kind, Message};
 use crate::upstream::Upstream;
 
@@ -34,7 +35,7 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
     let body = message.bytes().clone();
     let (answer, bearer) =
         upstream.authorized(Method::POST, &HeaderMap::new(), credential, body, Repeat::Safe).await?;
-    let status = answer.status;
+    let status = answer.head.status;
     if !status.is_success() {
         let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
         return if is_modern_only(&message, status) {
@@ -43,11 +44,12 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
             Ok(Opened { message, session_id: None })
         };
     }
-    let session_id = answer.headers.get(SESSION_ID).cloned();
+    let session_id = answer.head.session_id.clone();
     let mut reader = Reader::new(answer)?;
     while let Some(message) = reader.next().await? {
         if message.kind() != Kind::Response || message.id() != id {
-            upstream.report(Event::Message { session: upstream.key, call: None, message }).await;
+            let event = Event::Message { session: upstream.key, call: None, message, last: false };
+            upstream.report(event).await;
             continue;
         }
         if is_modern_only(&message, status) || is_of_a_later_revision(asked.as_deref(), &message) {
@@ -79,9 +81,9 @@ fn is_of_a_later_revision(asked: Option<&str>, answer: &Message) -> bool {
 /// Delivers a notification or a response; there is nobody to tell when it fails.
 pub(crate) async fn deliver(upstream: Arc<Upstream>, body: Bytes, credential: Credential) {
     let headers = upstream.handshake_headers();
-    match upstream.authorized(Method::POST, &headers, credential, body, Repeat::Never).await {
+    match upstream.authorized(Method::POST, headers, credential, body, Repeat::Never).await {
         Ok((mut answer, _)) => {
-            tracing::debug!(status = answer.status.as_u16(), "delivered");
+            tracing::debug!(status = answer.head.status.as_u16(), "delivered");
             let _ = answer.whole(64 * 1024).await;
         }
         Err(failure) => tracing::debug!(%failure, "not delivered"),
@@ -108,7 +110,7 @@ pub(crate) async fn delete(upstream: Arc<Upstream>, bearer: Option<Bearer>) {
     }
     let headers = upstream.handshake_headers();
     let value = bearer.as_ref().map(|b| &b.value);
-    let ended = upstream.http.send(Method::DELETE, &headers, value, Bytes::new(), Repeat::Never).await;
+    let ended = upstream.http.send(Method::DELETE, headers, value, Bytes::new(), Repeat::Never).await;
     tracing::debug!(ok = ended.is_ok(), "session ended");
 }
 
@@ -120,7 +122,7 @@ pub(crate) async fn listen(upstream: Arc<Upstream>, heard: oneshot::Sender<()>) 
     let mut pause = Duration::from_secs(1);
     let mut last_id: Option<HeaderValue> = None;
     loop {
-        let mut headers = upstream.handshake_headers();
+        let mut headers = upstream.handshake_headers().clone();
         if let Some(id) = &last_id {
             headers.insert(LAST_EVENT_ID, id.clone());
         }
@@ -132,7 +134,9 @@ pub(crate) async fn listen(upstream: Arc<Upstream>, heard: oneshot::Sender<()>) 
             let _late = heard.send(());
         }
         match opened {
-            Ok((answer, _)) if answer.status == StatusCode::OK && answer.content() == Content::Events => {
+            Ok((answer, _))
+                if answer.head.status == StatusCode::OK && answer.head.content == Content::Events =>
+            {
                 let Ok(mut reader) = Reader::new(answer) else { return };
                 let began = tokio::time::Instant::now();
                 let end = relay(&upstream, None, &mut reader, None).await;
@@ -144,7 +148,7 @@ pub(crate) async fn listen(upstream: Arc<Upstream>, heard: oneshot::Sender<()>) 
                 wait = reader.retry().unwrap_or(pause).max(pause.min(Duration::from_secs(1)));
             }
             // 405: the server has none. Anything else that says no is as harmless.
-            Ok((answer, _)) if !answer.status.is_server_error() => return,
+            Ok((answer, _)) if !answer.head.status.is_server_error() => return,
             Ok(_) | Err(Failure::Unreachable(_)) => {}
             Err(_) => return,
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::UnixTime;
 use token_lease::{AgentMessage, BridgeMessage, MAX_LINE};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,6 +20,8 @@ use crate::{Options, exchange, opening};
 
 /// While more than this waits for the host, nothing more is taken from the server.
 const HOST_BACKLOG: usize = 4 * 1024 * 1024;
+/// So many lines of the host are taken before anything else has its turn again, if they have come together.
+const LINES_AT_ONCE: usize = 64;
 /// Pauses between attempts to reach the agent.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -56,13 +58,13 @@ enum AgentSays<L: AgentLink> {
     Wrote(std::io::Result<()>),
 }
 
-/// Runs until the host closes its end, or `end` does.
+/// Runs until the host closes its end, or `ended` says so.
 pub(crate) async fn relay<L, R, W>(
     options: Options,
     stdin: R,
     stdout: W,
     clock: fn() -> UnixTime,
-    end: impl Future<Output = ()>,
+    mut ended: oneshot::Receiver<()>,
     connector: L,
 ) -> i32
 where
@@ -77,14 +79,13 @@ where
     let mut host_out = Outbox::new(stdout);
     let mut backoff = FIRST_PAUSE;
     let mut agent = Agent::Connecting(connector.connect(Duration::ZERO));
-    let mut end = std::pin::pin!(end);
     let mut accepted_at = Instant::now();
     let code = loop {
         hand_over(&mut bridge, &mut host_out, &mut agent);
         let deadline = bridge.deadline();
         let woken: Woken<L> = tokio::select! {
             biased;
-            () = &mut end => Woken::End,
+            _ = &mut ended => Woken::End,
             said = agent.next() => Woken::Agent(said),
             wrote = host_out.write_some(), if host_out.is_waiting() => Woken::Wrote(wrote),
             event = events.recv(), if host_out.queued() < HOST_BACKLOG => Woken::Event(event),
@@ -113,17 +114,23 @@ where
                 }
             }
             Woken::Host(Ok(Some(line))) => {
-                // Whatever the agent has said so far holds for this message. One turn of the I/O driver
-                // makes visible what has arrived; lines that came in one read were sent before it.
-                if host_in.take_fresh() || accepted_at.elapsed() > Duration::from_millis(5) {
-                    tokio::task::yield_now().await;
-                    accepted_at = Instant::now();
+                let mut next = Some(line);
+                let mut taken = 0;
+                while let Some(line) = next {
+                    // Whatever the agent has said so far holds for this message. One turn of the I/O driver
+                    // makes visible what has arrived; lines that came in one read were sent before it.
+                    if host_in.take_fresh() || accepted_at.elapsed() > Duration::from_millis(5) {
+                        tokio::task::yield_now().await;
+                        accepted_at = Instant::now();
+                    }
+                    while let Some(said) = agent.said_already().await {
+                        heard(&mut bridge, &mut agent, &connector, &mut backoff, said);
+                        hand_over(&mut bridge, &mut host_out, &mut agent);
+                    }
+                    bridge.line_from_host(line);
+                    taken += 1;
+                    next = if taken < LINES_AT_ONCE { host_in.ready() } else { None };
                 }
-                while let Some(said) = agent.said_already().await {
-                    heard(&mut bridge, &mut agent, &connector, &mut backoff, said);
-                    hand_over(&mut bridge, &mut host_out, &mut agent);
-                }
-                bridge.line_from_host(line);
             }
             Woken::Deadline => bridge.tick(Instant::now()),
         }

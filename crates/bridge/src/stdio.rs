@@ -42,11 +42,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// The next line that is not blank; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            while let Some(line) = self.cut() {
-                let blank = matches!(&line, Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace));
-                if !blank {
-                    return Ok(Some(line));
-                }
+            if let Some(line) = self.ready() {
+                return Ok(Some(line));
             }
             // Large messages are read in large steps, small ones cost a small buffer.
             self.buffer.reserve(self.buffer.len().clamp(8 * 1024, 1024 * 1024));
@@ -54,6 +51,18 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 return Ok(None);
             }
             self.fresh = true;
+        }
+    }
+
+    /// The next line that is not blank, of those that were read already.
+    pub(crate) fn ready(&mut self) -> Option<Line> {
+        let is_blank =
+            |line: &Line| matches!(line, Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace));
+        loop {
+            let line = self.cut()?;
+            if !is_blank(&line) {
+                return Some(line);
+            }
         }
     }
 
@@ -129,11 +138,17 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
 
     /// Writes what the other side takes at once. Dropping the future loses nothing.
     pub(crate) async fn write_some(&mut self) -> io::Result<()> {
+        if self.queued > 0 {
+            self.write_queued().await?;
+        }
         if self.queued == 0 {
             self.output.flush().await?;
             self.unflushed = false;
-            return Ok(());
         }
+        Ok(())
+    }
+
+    async fn write_queued(&mut self) -> io::Result<()> {
         if !self.tail.is_empty() {
             let tail = self.tail.split().freeze();
             self.queue.push_back(tail);

@@ -1,6 +1,6 @@
 //! The way of one session to the server: its connections, its headers, its authorization.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -22,29 +22,28 @@ pub(crate) struct Upstream {
 
 /// What the handshake gave.
 pub(crate) struct Established {
-    pub(crate) session_id: Option<HeaderValue>,
-    pub(crate) version: Option<HeaderValue>,
+    /// `Mcp-Session-Id` and `MCP-Protocol-Version`, where the server named them.
+    headers: HeaderMap,
+}
+
+impl Established {
+    /// What every request of the session says from now on.
+    pub(crate) fn new(session_id: Option<HeaderValue>, version: Option<HeaderValue>) -> Self {
+        let named = [(SESSION_ID, session_id), (PROTOCOL_VERSION, version)];
+        Self { headers: named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect() }
+    }
 }
 
 impl Upstream {
     /// `Mcp-Session-Id` and `MCP-Protocol-Version`, once negotiated.
-    pub(crate) fn handshake_headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(4);
-        if let Some(established) = self.established.get() {
-            for (name, value) in
-                [(SESSION_ID, &established.session_id), (PROTOCOL_VERSION, &established.version)]
-            {
-                if let Some(value) = value {
-                    headers.insert(name, value.clone());
-                }
-            }
-        }
-        headers
+    pub(crate) fn handshake_headers(&self) -> &HeaderMap {
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.established.get().map_or(&*NONE, |established| &established.headers)
     }
 
     /// Whether the server gave a session id.
     pub(crate) fn has_session(&self) -> bool {
-        self.established.get().is_some_and(|e| e.session_id.is_some())
+        self.handshake_headers().contains_key(SESSION_ID)
     }
 
     /// Tells the one place that decides.
@@ -82,7 +81,7 @@ impl Upstream {
         };
         let value = bearer.as_ref().map(|b| &b.value);
         let mut answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        if answer.head.status != StatusCode::UNAUTHORIZED {
             return Ok((answer, bearer));
         }
         // Read to its end, so that the connection can be used again.
@@ -91,7 +90,7 @@ impl Upstream {
         let bearer = self.ask(|reply| Event::Unauthorized { session, generation, reply }).await?;
         let value = bearer.as_ref().map(|b| &b.value);
         let answer = self.http.send(method, headers, value, body, repeat).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
+        if answer.head.status == StatusCode::UNAUTHORIZED {
             return Err(Failure::Rejected(None));
         }
         Ok((answer, bearer))
