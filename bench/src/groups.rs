@@ -13,6 +13,7 @@ mod window;
 use std::io;
 
 use crate::host::Host;
+use crate::pin::OneProcessor;
 use crate::server::Server;
 use crate::stats::Figures;
 use crate::world::World;
@@ -43,6 +44,11 @@ pub(crate) const GROUPS: [Group; 9] = [
 ];
 
 impl Run<'_> {
+    /// Driver, server, agent and every bridge that is started from here on, until it is dropped.
+    fn on_one_processor(&self) -> OneProcessor {
+        OneProcessor::hold(self.world.agent_pid().as_slice())
+    }
+
     /// A greeted bridge of this contender at the common server.
     fn greeted(&self, contender: &str) -> io::Result<Host> {
         self.greeted_at(contender, ("bench", &self.world.server))

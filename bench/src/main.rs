@@ -8,6 +8,7 @@ mod desk;
 mod direct;
 mod groups;
 mod host;
+mod pin;
 mod proc;
 mod rows;
 mod screen;

@@ -25,6 +25,7 @@ const ROWS: [&str; 10] = [
 const SHARES: [(&str, usize); 3] = [("share_1", 1), ("share_16", 16), ("share_64", 64)];
 
 pub(super) fn measure(run: &mut Run<'_>) {
+    let _held = run.on_one_processor();
     for _ in 0..run.rounds {
         for contender in CONTENDERS {
             run.attempt(&ROWS, contender, |run| small(run, contender));

@@ -65,6 +65,7 @@ fn starts(run: &mut Run<'_>, server: &Server) -> io::Result<()> {
 }
 
 fn small(run: &mut Run<'_>, server: &Server, address: &str, trust: &Arc<ClientConfig>) -> io::Result<()> {
+    let _held = run.on_one_processor();
     let mut host = run.greeted_at(HALLPASS, ("tls", server))?;
     std::thread::sleep(Duration::from_secs(1));
     run.figures.add("tls_pss_mib", HALLPASS, proc::pss(host.pid()));

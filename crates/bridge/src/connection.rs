@@ -467,7 +467,7 @@ mod tests {
         tokio::spawn(async move {
             // Before the request has been read.
             write.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n").await.unwrap();
-            write.write_all(&[b'y'; 200_000]).await.unwrap();
+            write.write_all(&vec![b'y'; 200_000]).await.unwrap();
             std::future::pending::<()>().await;
         });
         let mut connection = Connection::new(ours);

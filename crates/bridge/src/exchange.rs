@@ -83,7 +83,7 @@ impl Exchange {
         // A large request is not kept beside a large answer.
         drop(self.message);
         if !answer.head.status.is_success() {
-            let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
+            let message = Box::pin(refusal(answer, &raw_id, bearer.as_ref())).await?;
             let (session, call) = (self.upstream.key, Some(self.call));
             self.upstream.report(Event::Message { session, call, message, last: true }).await;
             return Ok(());
@@ -94,7 +94,9 @@ impl Exchange {
             let end = relay(&self.upstream, Some(self.call), &mut reader, Some(&id)).await;
             match end {
                 Ok(Relayed::Answered) => {
-                    linger(&self.upstream, self.call, &mut reader).await;
+                    if !reader.is_over() {
+                        Box::pin(linger(&self.upstream, self.call, &mut reader)).await;
+                    }
                     return Ok(());
                 }
                 Ok(Relayed::Ended { any }) => resumed = if any { 0 } else { resumed + 1 },
@@ -106,7 +108,7 @@ impl Exchange {
                 return Err(Failure::StreamEnded.into());
             };
             tokio::time::sleep(reader.retry().unwrap_or(Duration::from_secs(1))).await;
-            reader = match resume(&self.upstream, last_id.clone()).await? {
+            reader = match Box::pin(resume(&self.upstream, last_id.clone())).await? {
                 Some(answer) => reader.after(answer)?,
                 None => return Err(Failure::StreamEnded.into()),
             };
@@ -155,9 +157,6 @@ pub(crate) async fn relay(
 
 /// Reads what follows the answer, so that the connection can be used again.
 async fn linger(upstream: &Upstream, call: CallKey, reader: &mut Reader) {
-    if reader.is_over() {
-        return;
-    }
     let rest = relay(upstream, Some(call), reader, None);
     let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
 }

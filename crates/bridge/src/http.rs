@@ -106,7 +106,8 @@ impl Http {
                 Err(lost) => return Err(broken(lost)),
             }
         }
-        let mut connection = dial(&self.way).await?;
+        // Rare, and large: every call has room for what it awaits here.
+        let mut connection = Box::pin(dial(&self.way)).await?;
         match connection.ask(&lines, body).await {
             Ok(head) => Ok(Answer::new(self, connection, head)),
             Err(lost) => Err(broken(lost)),

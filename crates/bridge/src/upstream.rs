@@ -80,12 +80,27 @@ impl Upstream {
             Credential::Wait(wait) => wait.await.unwrap_or(Err(Failure::Void))?,
         };
         let value = bearer.as_ref().map(|b| &b.value);
-        let mut answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
+        let answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
         if answer.head.status != StatusCode::UNAUTHORIZED {
             return Ok((answer, bearer));
         }
+        // Rare, and no call shall have to have room for it.
+        Box::pin(self.once_more(answer, bearer, method, headers, body, repeat)).await
+    }
+
+    async fn once_more(
+        &self,
+        mut refused: Answer,
+        bearer: Option<Bearer>,
+        method: Method,
+        headers: &HeaderMap,
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Result<(Answer, Option<Bearer>), Failure> {
         // Read to its end, so that the connection can be used again.
-        let _ = answer.whole(64 * 1024).await;
+        let _ = refused.whole(64 * 1024).await;
+        // What was not read to its end is closed.
+        drop(refused);
         let (session, generation) = (self.key, bearer.map(|b| b.generation));
         let bearer = self.ask(|reply| Event::Unauthorized { session, generation, reply }).await?;
         let value = bearer.as_ref().map(|b| &b.value);
