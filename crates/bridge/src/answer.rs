@@ -10,7 +10,7 @@ use crate::connection::Content;
 use crate::error::{Failure, tamed, wrapped};
 use crate::field::Field;
 use crate::http::Answer;
-use crate::message::{Id, Kind, Message, Parsed, parse};
+use crate::message::{Id, Invalid, Kind, Message, Parsed, parse};
 use crate::sse::{self, EventParser};
 use crate::stdio::MAX_MESSAGE;
 
@@ -56,14 +56,17 @@ impl Reader {
                 if body.iter().all(u8::is_ascii_whitespace) {
                     return Ok(None);
                 }
-                self.take(&body)?;
-                continue;
+                match self.take(&body)? {
+                    Some(message) => return Ok(Some(message)),
+                    None => continue,
+                }
             };
             let Some(chunk) = self.answer.chunk().await? else { return Ok(None) };
             let mut found = std::mem::take(&mut self.found);
-            let fed = events.feed(chunk, &mut found);
+            let fed = events.feed(&chunk, &mut found);
             for event in found.drain(..).filter(|e| e.is_message && !e.data.is_empty()) {
-                self.take(&event.data)?;
+                let message = self.take(&event.data)?;
+                self.ready.extend(message);
             }
             self.found = found;
             if fed.is_err() {
@@ -87,17 +90,18 @@ impl Reader {
         self.events.as_ref().and_then(EventParser::retry)
     }
 
-    fn take(&mut self, text: &Bytes) -> Result<(), Failure> {
-        match parse(text).map_err(|invalid| Failure::Garbage(invalid.reason.to_string()))? {
-            Parsed::One(message) => self.ready.push_back(message),
+    /// Takes a text; its message where it is one, else they are made ready.
+    fn take(&mut self, text: &Bytes) -> Result<Option<Message>, Failure> {
+        let invalid = |invalid: Invalid| Failure::Garbage(invalid.reason.to_string());
+        match parse(text).map_err(invalid)? {
+            Parsed::One(message) => Ok(Some(message)),
             Parsed::Batch(elements) => {
                 for element in elements {
-                    let invalid = |i: crate::message::Invalid| Failure::Garbage(i.reason.to_string());
                     self.ready.push_back(element.map_err(invalid)?);
                 }
+                Ok(None)
             }
         }
-        Ok(())
     }
 }
 

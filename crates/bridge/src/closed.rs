@@ -46,7 +46,7 @@ impl Bridge {
     /// Answers a request while the Server is closed: lists are empty, calls say what to do.
     pub(crate) fn answer_closed(&mut self, message: &Message, closed: &Closed) {
         let Some(id) = message.raw(Field::Id) else { return };
-        let stateless = message.raw(Field::MetaVersion).is_some();
+        let stateless = message.has(Field::MetaVersion);
         let method = message.method();
         let result = match &*method {
             "ping" => json!({}),

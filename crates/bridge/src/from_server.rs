@@ -60,8 +60,8 @@ impl Bridge {
         let (cancelled, raw_id) = (call.cancelled, call.raw_id.clone());
         let discover = matches!(call.kind, CallKind::Discover);
         if !call.is_handshake() {
-            let modern = message.raw(Field::ResultType).is_some()
-                || message.raw(Field::ResultSupported).is_some()
+            let modern = message.has(Field::ResultType)
+                || message.has(Field::ResultSupported)
                 || matches!(message.error_code(), Some(-32022..=-32020));
             if modern {
                 self.learned(Era::Stateless);
@@ -72,8 +72,7 @@ impl Bridge {
             }
         }
         // Some servers of the handshake era answer anything with an empty result.
-        let nonsense =
-            discover && message.raw(Field::Result).is_some() && message.raw(Field::ResultSupported).is_none();
+        let nonsense = discover && message.has(Field::Result) && !message.has(Field::ResultSupported);
         if !cancelled {
             self.to_host.push(if nonsense { no_such_method(&raw_id) } else { message.bytes().clone() });
         }

@@ -56,7 +56,7 @@ impl Bridge {
         session.opening = None;
         let waits = self.current == Some(key) && !self.host.answered;
         let opened = match outcome {
-            Ok(opened) if opened.message.raw(Field::Result).is_some() => opened,
+            Ok(opened) if opened.message.has(Field::Result) => opened,
             Ok(refused) => {
                 if waits {
                     self.answer_initialize(&refused.message);

@@ -26,7 +26,7 @@ pub(crate) struct BadVersion;
 /// The headers of a stateless request.
 pub(crate) fn of_stateless(message: &Message) -> Result<HeaderMap, BadVersion> {
     let mut headers = HeaderMap::with_capacity(8);
-    if message.raw(Field::MetaVersion).is_some() {
+    if message.has(Field::MetaVersion) {
         let version = message.text(Field::MetaVersion).ok_or(BadVersion)?;
         if !version.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(BadVersion);

@@ -166,6 +166,11 @@ impl Message {
         &self.bytes
     }
 
+    /// Whether it has a field.
+    pub(crate) fn has(&self, field: Field) -> bool {
+        self.fields.get(field).is_some()
+    }
+
     /// The JSON text of a field.
     pub(crate) fn raw(&self, field: Field) -> Option<Bytes> {
         let range = self.fields.get(field)?;

@@ -20,6 +20,8 @@ use crate::{Options, exchange, opening};
 
 /// While more than this waits for the host, nothing more is taken from the server.
 const HOST_BACKLOG: usize = 4 * 1024 * 1024;
+/// So much is gathered for the host before it is written.
+const AT_ONCE: usize = 64 * 1024;
 /// So many lines of the host are taken before anything else has its turn again, if they have come together.
 const LINES_AT_ONCE: usize = 64;
 /// Pauses between attempts to reach the agent.
@@ -82,10 +84,17 @@ where
     let mut accepted_at = Instant::now();
     let code = loop {
         hand_over(&mut bridge, &mut host_out, &mut agent);
+        // What the host takes at once is with it before anything else is looked at.
+        let wrote = tokio::select! {
+            biased;
+            wrote = host_out.write_some(), if host_out.is_waiting() => wrote,
+            () = ready(()) => Ok(()),
+        };
         let deadline = bridge.deadline();
         let woken: Woken<L> = tokio::select! {
             biased;
             _ = &mut ended => Woken::End,
+            () = ready(()), if wrote.is_err() => Woken::Wrote(wrote),
             said = agent.next() => Woken::Agent(said),
             wrote = host_out.write_some(), if host_out.is_waiting() => Woken::Wrote(wrote),
             event = events.recv(), if host_out.queued() < HOST_BACKLOG => Woken::Event(event),
@@ -109,8 +118,8 @@ where
                 let mut next = event;
                 while let Some(event) = next {
                     bridge.event(event);
-                    let backlog: usize = bridge.to_host.iter().map(Bytes::len).sum();
-                    next = if backlog < 64 * 1024 { events.try_recv().ok() } else { None };
+                    hand_over(&mut bridge, &mut host_out, &mut agent);
+                    next = if host_out.queued() < AT_ONCE { events.try_recv().ok() } else { None };
                 }
             }
             Woken::Host(Ok(Some(line))) => {

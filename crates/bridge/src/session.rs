@@ -149,7 +149,7 @@ pub(crate) enum CallKind {
 impl CallKind {
     /// The era of one request, and what it is there.
     pub(crate) fn of(message: &Message) -> Self {
-        match (&*message.method(), message.raw(Field::MetaVersion).is_some()) {
+        match (&*message.method(), message.has(Field::MetaVersion)) {
             ("server/discover", _) => Self::Discover,
             ("subscriptions/listen", true) => Self::Listen { message: message.clone(), reopened: false },
             (_, true) => Self::Stateless,

@@ -1,8 +1,9 @@
 //! Server-sent events, cut out of a byte stream (WHATWG HTML, "Interpreting an event stream").
 
+use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 /// One event that carries data, or a bare change of id.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,26 +68,27 @@ impl EventParser {
     }
 
     /// Takes a chunk and gives the events that it completes. Data of one line within one chunk is not copied.
-    pub(crate) fn feed(&mut self, mut chunk: Bytes, events: &mut Vec<Event>) -> Result<(), TooLong> {
-        while !chunk.is_empty() {
-            if std::mem::take(&mut self.after_cr) && chunk[0] == b'\n' {
-                chunk.advance(1);
+    pub(crate) fn feed(&mut self, chunk: &Bytes, events: &mut Vec<Event>) -> Result<(), TooLong> {
+        let mut at = 0;
+        while at < chunk.len() {
+            if std::mem::take(&mut self.after_cr) && chunk[at] == b'\n' {
+                at += 1;
                 continue;
             }
-            let Some(end) = memchr::memchr2(b'\n', b'\r', &chunk) else {
-                self.pending.extend_from_slice(&chunk);
+            let Some(found) = memchr::memchr2(b'\n', b'\r', &chunk[at..]) else {
+                self.pending.extend_from_slice(&chunk[at..]);
                 return if self.held() > self.limit { Err(TooLong) } else { Ok(()) };
             };
+            let end = at + found;
             self.after_cr = chunk[end] == b'\r';
-            let rest = chunk.split_to(end);
-            chunk.advance(1);
-            let line = if self.pending.is_empty() {
-                rest
+            if self.pending.is_empty() {
+                self.line(chunk, at..end, events);
             } else {
-                self.pending.extend_from_slice(&rest);
-                self.pending.split().freeze()
-            };
-            self.line(line, events);
+                self.pending.extend_from_slice(&chunk[at..end]);
+                let line = self.pending.split().freeze();
+                self.line(&line, 0..line.len(), events);
+            }
+            at = end + 1;
             if self.held() > self.limit {
                 return Err(TooLong);
             }
@@ -103,11 +105,12 @@ impl EventParser {
             }
     }
 
-    fn line(&mut self, mut line: Bytes, events: &mut Vec<Event>) {
-        if std::mem::take(&mut self.first_line) && line.starts_with(b"\xef\xbb\xbf") {
-            line.advance(3);
+    /// Takes the line that lies at `place` in `text`.
+    fn line(&mut self, text: &Bytes, mut place: Range<usize>, events: &mut Vec<Event>) {
+        if std::mem::take(&mut self.first_line) && text[place.clone()].starts_with(b"\xef\xbb\xbf") {
+            place.start += 3;
         }
-        if line.is_empty() {
+        if place.is_empty() {
             let is_message = std::mem::replace(&mut self.kind_is_message, true);
             let data = match std::mem::replace(&mut self.data, Data::None) {
                 Data::None => return,
@@ -117,25 +120,27 @@ impl EventParser {
             events.push(Event { data, is_message });
             return;
         }
-        let colon = memchr::memchr(b':', &line).unwrap_or(line.len());
-        let mut value = line.slice((colon + 1).min(line.len())..);
-        if value.first() == Some(&b' ') {
-            value.advance(1);
+        let colon = memchr::memchr(b':', &text[place.clone()]).map_or(place.end, |colon| place.start + colon);
+        let mut start = (colon + 1).min(place.end);
+        if text[start..place.end].first() == Some(&b' ') {
+            start += 1;
         }
-        match &line[..colon] {
+        let value = &text[start..place.end];
+        match &text[place.start..colon] {
             b"data" => {
+                let value = text.slice(start..place.end);
                 self.data = match std::mem::replace(&mut self.data, Data::None) {
                     Data::None => Data::One(value),
                     Data::One(first) => Data::Many(joined(BytesMut::from(&first[..]), &value)),
                     Data::Many(all) => Data::Many(joined(all, &value)),
                 };
             }
-            b"event" => self.kind_is_message = value.is_empty() || &value[..] == b"message",
+            b"event" => self.kind_is_message = value.is_empty() || value == b"message",
             b"id" if !value.contains(&0) => {
-                self.last_event_id = std::str::from_utf8(&value).ok().map(str::to_owned);
+                self.last_event_id = std::str::from_utf8(value).ok().map(str::to_owned);
             }
             b"retry" if value.iter().all(u8::is_ascii_digit) => {
-                let millis = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                let millis = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                 self.retry = millis.map(Duration::from_millis).or(self.retry);
             }
             _ => {}
@@ -170,7 +175,7 @@ mod tests {
                 let mut parser = EventParser::new(100);
                 let mut events = Vec::new();
                 for part in [&STREAM[..first], &STREAM[first..second], &STREAM[second..]] {
-                    parser.feed(Bytes::copy_from_slice(part), &mut events).unwrap();
+                    parser.feed(&Bytes::copy_from_slice(part), &mut events).unwrap();
                 }
                 assert_eq!(events, want(), "split at {first} and {second}");
                 assert_eq!(parser.last_event_id(), Some("ev-2"));
@@ -184,7 +189,7 @@ mod tests {
         let mut parser = EventParser::new(100);
         let mut events = Vec::new();
         for byte in STREAM {
-            parser.feed(Bytes::copy_from_slice(&[*byte]), &mut events).unwrap();
+            parser.feed(&Bytes::copy_from_slice(&[*byte]), &mut events).unwrap();
         }
         assert_eq!(events, want());
     }
@@ -193,7 +198,7 @@ mod tests {
     fn an_event_above_the_limit_is_refused() {
         let mut events = Vec::new();
         let feed = |text: &str, events: &mut Vec<Event>| {
-            EventParser::new(10).feed(Bytes::copy_from_slice(text.as_bytes()), events)
+            EventParser::new(10).feed(&Bytes::copy_from_slice(text.as_bytes()), events)
         };
         assert_eq!(feed("data: 12345678901", &mut events), Err(TooLong));
         assert_eq!(feed("data: 123456\ndata: 123456\n", &mut events), Err(TooLong));

@@ -158,7 +158,10 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
             *slice = IoSlice::new(part);
         }
         let filled = self.queue.len().min(slices.len());
-        let mut written = self.output.write_vectored(&slices[..filled]).await?;
+        let mut written = match &slices[..filled] {
+            [one] => self.output.write(one).await?,
+            several => self.output.write_vectored(several).await?,
+        };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
