@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::authorization::Bearer;
-use crate::connection::Content;
 use crate::error::{Failure, tamed, wrapped};
 use crate::field::Field;
+use crate::head::Content;
 use crate::http::Answer;
 use crate::message::{Id, Invalid, Kind, Message, Parsed, parse};
 use crate::sse::{self, EventParser};
@@ -119,7 +119,7 @@ pub(crate) async fn refusal(
         && let Ok(Parsed::One(message)) = parse(&body)
         && let (Kind::Response, Some(error)) = (message.kind(), message.raw(Field::Error))
     {
-        if message.id() == Some(Id::of(id)) {
+        if message.id() == Some(&Id::of(id)) {
             return Ok(message);
         }
         if let (Ok(text), Some(_)) = (std::str::from_utf8(&error), message.error_code())

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Credential, Reply};
-use crate::connection::Content;
 use crate::error::Failure;
 use crate::field::Field;
+use crate::head::Content;
 use crate::header::LAST_EVENT_ID;
 use crate::http::{Answer, Repeat};
 use crate::message::{Id, Kind, Message};
@@ -69,7 +69,8 @@ impl Exchange {
 
     async fn carry(self) -> Result<(), Stopped> {
         let repeat = repeat_of(&self.message.method());
-        let id = self.message.id().ok_or_else(|| Failure::Garbage("a request without id".to_owned()))?;
+        let id =
+            self.message.id().cloned().ok_or_else(|| Failure::Garbage("a request without id".to_owned()))?;
         let raw_id = self.message.raw(Field::Id).unwrap_or_default();
         let body = self.message.bytes().clone();
         let headers = self.stateless.as_ref().unwrap_or_else(|| self.upstream.handshake_headers());
@@ -146,7 +147,7 @@ pub(crate) async fn relay(
     let mut any = false;
     while let Some(message) = reader.next().await? {
         any = true;
-        let answered = message.kind() == Kind::Response && message.id().as_ref() == wanted;
+        let answered = message.kind() == Kind::Response && message.id() == wanted;
         upstream.report(Event::Message { session: upstream.key, call, message, last: answered }).await;
         if answered {
             return Ok(Relayed::Answered);

@@ -54,7 +54,7 @@ impl Bridge {
     fn host_message(&mut self, message: Message) {
         let method = message.method();
         match (message.kind(), &*method) {
-            (Kind::Request, _) if message.id().is_some_and(|id| self.by_id.contains_key(&id)) => {
+            (Kind::Request, _) if message.id().is_some_and(|id| self.by_id.contains_key(id)) => {
                 self.complain(None, -32600, "a request with this id is still under way. Use each id once");
             }
             (Kind::Request, "initialize") => self.initialize(message),

@@ -49,7 +49,7 @@ impl Bridge {
 
     /// Each answer passes once, and only from the session that its call went to.
     fn response(&mut self, session: SessionKey, message: &Message) {
-        let key = message.id().and_then(|id| self.by_id.get(&id).copied());
+        let key = message.id().and_then(|id| self.by_id.get(id).copied());
         let Some((key, call)) = key.and_then(|key| Some((key, self.calls.get(&key)?))) else {
             tracing::debug!("an answer to nothing that is under way");
             return;

@@ -86,7 +86,7 @@ impl ServerRequests {
     /// Registers a request; gives the line for the host. The id is exchanged where another session could
     /// use the same one.
     pub(crate) fn ask(&mut self, session: SessionKey, several: bool, message: &Message) -> Option<Bytes> {
-        let (id, raw_id) = (message.id()?, message.raw(Field::Id)?);
+        let (id, raw_id) = (message.id()?.clone(), message.raw(Field::Id)?);
         let progress_token = message.id_in(Field::MetaProgressToken);
         let question = Question { session: Some(session), raw_id, progress_token };
         if !several && !self.asked.contains_key(&id) {
@@ -102,7 +102,7 @@ impl ServerRequests {
 
     /// The host answers: whose question it was, and the answer under that session's own id.
     pub(crate) fn answer(&mut self, message: &Message) -> Option<(SessionKey, Bytes)> {
-        let question = self.asked.remove(&message.id()?)?;
+        let question = self.asked.remove(message.id()?)?;
         Some((question.session?, message.with(Field::Id, &question.raw_id)))
     }
 

@@ -14,10 +14,11 @@ use model::Endpoint;
 use token_lease::ServerFacts;
 use tokio::task::AbortHandle;
 
-use crate::connection::{Connection, Head, Lost};
+use crate::connection::{Connection, Lost};
 use crate::dial::{Way, dial};
 use crate::error::Failure;
 use crate::framing::Framing;
+use crate::head::Head;
 
 /// More idle connections than this are closed.
 const MAX_IDLE: usize = 64;

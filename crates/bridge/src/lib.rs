@@ -27,6 +27,7 @@ mod framing;
 mod from_host;
 mod from_server;
 mod handshake;
+mod head;
 mod header;
 mod host;
 mod http;

@@ -143,7 +143,7 @@ impl Bridge {
     /// Drops a held request that the host cancelled; whether there was one.
     pub(crate) fn unhold(&mut self, id: &crate::message::Id) -> bool {
         let before = self.held.len();
-        self.held.retain(|held| held.message.id().as_ref() != Some(id));
+        self.held.retain(|held| held.message.id() != Some(id));
         self.held.len() < before
     }
 
@@ -158,7 +158,9 @@ impl Bridge {
             self.answer_failure(&message, &failure);
             return;
         }
-        let (Some(id), Some(raw_id)) = (message.id(), message.raw(crate::field::Field::Id)) else { return };
+        let (Some(id), Some(raw_id)) = (message.id().cloned(), message.raw(crate::field::Field::Id)) else {
+            return;
+        };
         let kind = CallKind::of(&message);
         self.host.remember(&message);
         let call = CallKey(self.key());

@@ -13,6 +13,7 @@ pub(crate) struct Message {
     bytes: Bytes,
     fields: Box<Fields>,
     kind: Kind,
+    id: Option<Id>,
 }
 
 /// The three kinds of JSON-RPC 2.0 (section 4 and 5).
@@ -133,12 +134,10 @@ pub(crate) fn json_string(text: &str) -> Bytes {
 
 impl Message {
     fn new(bytes: &Bytes, fields: Box<Fields>) -> Result<Self, Invalid> {
-        let id = fields.get(Field::Id);
-        let good_id = valid_id(bytes, &fields);
-        let invalid = |reason| Err(Invalid { reason, id: good_id.clone() });
+        let invalid = |reason| Err(Invalid { reason, id: valid_id(bytes, &fields) });
         let first = |field| fields.get(field).map(|range| bytes[range.start]);
-        let kind = match (first(Field::Method), &id) {
-            (Some(b'"'), Some(_)) if good_id.is_none() => return invalid(InvalidReason::BadId),
+        let kind = match (first(Field::Method), first(Field::Id)) {
+            (Some(b'"'), Some(id)) if !can_begin_id(id) => return invalid(InvalidReason::BadId),
             (Some(b'"'), Some(_)) => Kind::Request,
             (Some(b'"'), None) => Kind::Notification,
             (Some(_), _) => return invalid(InvalidReason::BadMethod),
@@ -153,7 +152,9 @@ impl Message {
             return invalid(InvalidReason::BadParams);
         }
         let bytes = if fields.has_breaks() { one_line(bytes) } else { bytes.clone() };
-        Ok(Self { bytes, fields, kind })
+        let mut message = Self { bytes, fields, kind, id: None };
+        message.id = message.id_in(Field::Id);
+        Ok(message)
     }
 
     /// What it is.
@@ -198,8 +199,8 @@ impl Message {
     }
 
     /// The id in its one spelling.
-    pub(crate) fn id(&self) -> Option<Id> {
-        self.raw(Field::Id).map(|raw| Id::of(&raw))
+    pub(crate) fn id(&self) -> Option<&Id> {
+        self.id.as_ref()
     }
 
     /// A field that is an id (a progress token, `requestId`).
@@ -235,7 +236,12 @@ impl Message {
 
 fn valid_id(bytes: &Bytes, fields: &Fields) -> Option<Bytes> {
     let raw = bytes.slice(fields.get(Field::Id)?);
-    matches!(raw.first(), Some(b'"' | b'-' | b'0'..=b'9')).then_some(raw)
+    raw.first().is_some_and(|first| can_begin_id(*first)).then_some(raw)
+}
+
+/// A string or a number.
+fn can_begin_id(first: u8) -> bool {
+    matches!(first, b'"' | b'-' | b'0'..=b'9')
 }
 
 /// Messages above this many bytes are not kept for the sake of a few of them.

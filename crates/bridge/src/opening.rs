@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Bearer, Credential};
-use crate::connection::Content;
 use crate::error::Failure;
 use crate::exchange::{Event, Opened, relay};
 use crate::field::Field;
+use crate::head::Content;
 use crate::header::LAST_EVENT_ID;
 use crate::http::Repeat;
 use crate::message::{Kind, Message};
