@@ -50,6 +50,9 @@ mod admin_lists;
 // Servers in TLS behind a private authority: trusted where a person said so, and nowhere else.
 mod private_authority;
 
+// Proxies that open, ask, refuse, fall silent; who vouches for a connection.
+mod proxies;
+
 // Lists of administrators: followed, moved, taken back; hostile ones refused, and the list in force stays.
 mod presets;
 

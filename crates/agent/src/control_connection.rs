@@ -95,7 +95,7 @@ async fn next_event(watched: &mut Option<broadcast::Receiver<Event>>) -> Event {
 async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Error> {
     match request {
         Request::RecordEnvironment { dbus_address, proxies } => {
-            agent.record_environment(dbus_address, proxies)?;
+            agent.record_environment(dbus_address, proxies).await?;
             Ok(Response::Done)
         }
         Request::Status => Ok(Response::Status(Box::new(agent.status_view().await))),
@@ -210,22 +210,4 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
 
 fn profiles(profiles: Vec<ProfileView>) -> Response {
     Response::Profiles { profiles }
-}
-
-impl Agent {
-    /// Remembers what agents that start from an empty environment need.
-    fn record_environment(
-        &self,
-        dbus_address: Option<String>,
-        proxies: std::collections::BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        self.network.set_proxies(proxies.clone());
-        self.change(|state| {
-            if dbus_address.is_some() {
-                state.environment.dbus_address = dbus_address;
-            }
-            state.environment.proxies = proxies;
-        })
-        .map_err(error::of_state)
-    }
 }

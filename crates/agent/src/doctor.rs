@@ -1,5 +1,7 @@
 //! First checks: what is looked at, what was found, what to do.
 
+mod connections;
+
 use std::sync::Arc;
 
 use ipc::{CheckState, CheckView, KeychainState};
@@ -65,6 +67,8 @@ impl Agent {
                 },
             ));
         }
+        checks.extend(self.proxy_check());
+        checks.extend(self.connection_checks().await);
         checks.extend(self.server_checks());
         checks.extend(self.list_checks());
         if platform::process::inside_package() {

@@ -29,6 +29,7 @@ mod pauses;
 mod people;
 mod presets;
 mod profiles;
+mod proxies;
 mod refresh;
 mod renewals;
 mod run;

@@ -64,6 +64,12 @@ async fn serve(root: Root, state: StateFile, life: &Lock) -> Result<(), Error> {
         Agent::new(root, state, store, World::system())
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %agent.state_file().path().display(), "agent started");
+    agent.clean_recorded_proxies().await;
+    // Whoever comes first already needs them.
+    if agent.restore_proxies().await.is_err() {
+        let agent = Arc::clone(&agent);
+        tokio::spawn(async move { agent.keep_restoring_proxies().await });
+    }
     let serving = tokio::spawn(listener::serve(Arc::clone(&agent), socket));
     let renewing = tokio::spawn(renewals::run(Arc::clone(&agent)));
     agent.load_lists();

@@ -7,6 +7,7 @@ use model::{AccountId, Asked, AuthKind, Effective, GrantState, ServerId, State, 
 use token_lease::{AccessToken, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts, Standing};
 
 use crate::agent::{Agent, lock};
+use crate::proxies::Proxies;
 use crate::sessions::{ACKNOWLEDGE_WITHIN, Current, Session, SessionId};
 use crate::tokens::Trouble;
 use crate::{error, faults, list_rules, pauses};
@@ -72,7 +73,7 @@ impl Agent {
             if !same_person(&now, &basis) {
                 continue;
             }
-            let facts = facts(state.get(), &wish.server);
+            let facts = facts(state.get(), &wish.server, self.network.proxies());
             let Some(facts) = facts else { continue };
             let mut sessions = lock(&self.sessions);
             let id = enter(&mut sessions);
@@ -320,7 +321,7 @@ fn settle(prepared: Prepared, basis: &Basis, lease: LeaseId) -> (Current, Standi
     }
 }
 
-fn facts(state: &State, server: &ServerId) -> Option<ServerFacts> {
+fn facts(state: &State, server: &ServerId, proxies: Proxies) -> Option<ServerFacts> {
     let server = state.servers.get(server)?;
     Some(ServerFacts {
         id: server.id.clone(),
@@ -330,6 +331,6 @@ fn facts(state: &State, server: &ServerId) -> Option<ServerFacts> {
         era: server.era,
         private_network: server.private_network,
         authority: server.authority.clone(),
-        proxies: state.environment.proxies.clone(),
+        proxies,
     })
 }

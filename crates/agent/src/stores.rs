@@ -182,6 +182,7 @@ fn items(root: &Root, state: &State) -> Result<BTreeSet<ItemId>, Error> {
     let mut items = Journal::new(&root.journal()).all_items().map_err(unusable)?;
     items.extend(state.grants.iter().map(|grant| grant.record.clone()));
     items.extend(state.revocations.iter().map(|revocation| revocation.record.clone()));
+    items.extend(state.environment.proxy_secret.clone());
     items.extend(state.registrations.iter().filter_map(|registration| registration.secret.clone()));
     Ok(items)
 }

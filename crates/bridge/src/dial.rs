@@ -162,10 +162,10 @@ async fn tunnel(proxy: &Proxy, host: &Host<&str>, port: u16) -> Result<TcpStream
         }
     }
     let status = head.split(|b| *b == b' ').nth(1).unwrap_or_default();
-    if status == b"200" {
-        Ok(stream)
-    } else {
-        Err(Failure::Proxy(format!("it answered {}", tamed(&String::from_utf8_lossy(status)))))
+    match status {
+        b"200" => Ok(stream),
+        b"407" => Err(Failure::Proxy("it wants a user and a password (it answered 407)".to_owned())),
+        other => Err(Failure::Proxy(format!("it answered {}", tamed(&String::from_utf8_lossy(other))))),
     }
 }
 

@@ -1,9 +1,13 @@
 //! Requests of a person, and what the agent answers.
 
+mod event;
+
 use std::collections::BTreeMap;
 
 use model::{ClientAppId, PlanView, RegistrationChoice, ServerId};
 use serde::{Deserialize, Serialize};
+
+pub use event::{Event, SignInStep};
 
 use crate::Error;
 use crate::view::{
@@ -412,74 +416,6 @@ pub enum Response {
     Checks {
         /// In the order in which they build on each other.
         checks: Vec<CheckView>,
-    },
-}
-
-/// What the agent says by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// A sign-in goes on.
-    SignIn {
-        /// Which.
-        sign_in: SignInId,
-        /// How.
-        step: SignInStep,
-    },
-    /// Something that views show has changed; ask again.
-    Changed,
-    /// An event of a newer version.
-    #[serde(other)]
-    #[cfg_attr(feature = "ts", ts(skip))]
-    Unknown,
-}
-
-/// The steps of a sign-in, as they pass.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
-#[serde(tag = "step", rename_all = "snake_case")]
-pub enum SignInStep {
-    /// A step of discovery has been taken.
-    Found {
-        /// In words.
-        what: String,
-    },
-    /// The person must open this URL. Opened by the caller, never by the agent.
-    OpenBrowser {
-        /// The authorization request.
-        url: String,
-        /// The loopback port that waits for the callback.
-        port: u16,
-    },
-    /// The browser came back; the code is being exchanged.
-    Exchanging,
-    /// Is this the Account to use? Answered by `ConfirmSignIn` within ten minutes.
-    Confirm {
-        /// Who it is.
-        account: AccountView,
-    },
-    /// Nothing proves who came back: is it still this Account?
-    SamePerson {
-        /// Whom it would renew.
-        account: AccountView,
-    },
-    /// Signed in; the tokens are in the keychain.
-    Done {
-        /// Who.
-        account: AccountView,
-        /// The Account is the one that the Server uses now.
-        selected: bool,
-        /// It renews itself; otherwise the person must sign in again when it ends.
-        renewable: bool,
-        /// A proven Account that is the same person as another one here.
-        #[serde(default)]
-        new_account: bool,
-    },
-    /// Not signed in; nothing was changed.
-    Failed {
-        /// Why, and what to do.
-        error: Error,
     },
 }
 

@@ -33,11 +33,11 @@ const LOCATIONS: [&str; 4] = ["APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "USE
 impl Starter {
     /// How a process of the person's own session starts the agent with this executable.
     pub fn of_session(executable: PathBuf) -> Self {
-        let mut environment: Vec<(OsString, OsString)> = PASSED_ON
+        // No proxy: its address may carry a password, and is told in the first request instead.
+        let environment = PASSED_ON
             .iter()
             .filter_map(|name| std::env::var_os(name).map(|value| (OsString::from(name), value)))
             .collect();
-        environment.extend(proxies().into_iter().map(|(name, value)| (name.into(), value.into())));
         Self { executable, environment, patience: Duration::from_secs(10) }
     }
 }

@@ -86,9 +86,12 @@ pub struct Environment {
     /// `DBUS_SESSION_BUS_ADDRESS` of the person's session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dbus_address: Option<String>,
-    /// Proxy variables of the person's session, by name in lower case.
+    /// Proxy variables of the person's session, by name in lower case, without any user or password.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proxies: BTreeMap<String, String>,
+    /// The keychain item that holds those proxies that want a user and a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret: Option<ItemId>,
 }
 
 impl Default for State {

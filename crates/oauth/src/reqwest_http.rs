@@ -100,9 +100,7 @@ pub enum HttpSetupError {
     #[error("the proxy setting {variable} is not a usable address")]
     Proxy {
         /// Its name.
-        variable: String,
-        /// Why.
-        source: reqwest::Error,
+        variable: &'static str,
     },
     /// TLS and the rest.
     #[error("HTTP cannot be set up")]
@@ -123,15 +121,19 @@ impl Proxies {
         let mut found = Self { list: Vec::new(), hosts: Vec::new() };
         let except = variables.get("no_proxy").map(String::as_str).unwrap_or_default();
         let no_proxy = reqwest::NoProxy::from_string(&format!("{NEVER_BY_PROXY},{except}"));
-        for (name, value) in variables.iter().filter(|(_, value)| !value.trim().is_empty()) {
-            let value = value.trim();
-            let proxy = match name.as_str() {
+        // The first that fits is taken, so the one that is for everything comes last.
+        for name in ["https_proxy", "http_proxy", "all_proxy"] {
+            let Some(value) = variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+            else {
+                continue;
+            };
+            let made = match name {
                 "https_proxy" => reqwest::Proxy::https(value),
                 "http_proxy" => reqwest::Proxy::http(value),
-                "all_proxy" => reqwest::Proxy::all(value),
-                _ => continue,
+                _ => reqwest::Proxy::all(value),
             };
-            let proxy = proxy.map_err(|source| HttpSetupError::Proxy { variable: name.clone(), source })?;
+            // The library's own words may quote the address, which may hold a password.
+            let proxy = made.map_err(|_| HttpSetupError::Proxy { variable: name })?;
             found.list.push(proxy.no_proxy(no_proxy.clone()));
             let with_scheme =
                 if value.contains("://") { value.to_owned() } else { format!("http://{value}") };

@@ -24,6 +24,8 @@ pub struct Authority {
 pub enum Certificate {
     /// For `localhost` and `127.0.0.1`, valid for a long time.
     Good,
+    /// For names of `corp.example`, and valid as `Good` is; the server calls itself [`NAMED`].
+    Named,
     /// For another host.
     OtherHost,
     /// Its time is over.
@@ -32,7 +34,13 @@ pub enum Certificate {
 
 /// What a server shows of itself: a certificate and the key to it.
 #[derive(Clone)]
-pub struct Identification(Arc<ServerConfig>);
+pub struct Identification {
+    config: Arc<ServerConfig>,
+    host: Option<&'static str>,
+}
+
+/// What a server with a [`Certificate::Named`] calls itself: no name system knows it, so only a proxy leads there.
+pub const NAMED: &str = "mcp.corp.example";
 
 impl Authority {
     /// Founds one.
@@ -65,11 +73,12 @@ impl Authority {
             Certificate::Good | Certificate::Expired => {
                 vec![name("localhost"), SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))]
             }
+            Certificate::Named => vec![name("*.corp.example")],
             Certificate::OtherHost => vec![name("other.example")],
         };
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = match certificate {
-            Certificate::Good | Certificate::OtherHost => date_time_ymd(2099, 1, 1),
+            Certificate::Good | Certificate::Named | Certificate::OtherHost => date_time_ymd(2099, 1, 1),
             Certificate::Expired => date_time_ymd(2021, 1, 1),
         };
         let key = KeyPair::generate().expect("randomness for a key");
@@ -82,18 +91,19 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .expect("the key is the certificate's");
-        Identification(Arc::new(config))
+        let host = (certificate == Certificate::Named).then_some(NAMED);
+        Identification { config: Arc::new(config), host }
     }
 }
 
 impl Identification {
     /// The settings of a server that shows it.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.config)
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(Arc::clone(&self.config))
     }
 }
 
@@ -105,7 +115,11 @@ impl std::fmt::Debug for Identification {
 
 /// Scheme, host and port of a server at `address`.
 pub(crate) fn origin(tls: Option<&Identification>, address: SocketAddr) -> String {
-    format!("{}://{address}", if tls.is_some() { "https" } else { "http" })
+    match tls {
+        None => format!("http://{address}"),
+        Some(Identification { host: None, .. }) => format!("https://{address}"),
+        Some(Identification { host: Some(host), .. }) => format!("https://{host}:{}", address.port()),
+    }
 }
 
 /// Believes one authority alone.

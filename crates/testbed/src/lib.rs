@@ -12,6 +12,7 @@ pub mod browser;
 pub mod file_server;
 pub mod host;
 pub mod mcp_server;
+pub mod proxy;
 pub mod sandbox;
 pub mod scanner;
 mod web;

@@ -3,7 +3,7 @@
 
 mod refused;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
@@ -20,9 +20,44 @@ const WIDENING: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"];
 /// A certificate that is not accepted ends the handshake with a [`Refused`] as
 /// `CertificateError::Other`.
 pub fn client_config(private: Option<&str>) -> Result<ClientConfig, TrustError> {
+    build(private, None)
+}
+
+/// The same, and who vouched for the other side of the last connection that was made with it.
+pub fn watched_config(private: Option<&str>) -> Result<(ClientConfig, Watch), TrustError> {
+    let watch = Watch::default();
+    Ok((build(private, Some(watch.clone()))?, watch))
+}
+
+/// Who vouched for the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    /// What the authority calls itself.
+    pub authority: Option<String>,
+    /// The operating system does not trust it: it is a private one that was named for this server.
+    pub private: bool,
+}
+
+/// Where a [`watched_config`] writes down whom it believed. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Mutex<Option<Voucher>>>);
+
+impl Watch {
+    /// Who vouched for the last connection; nobody if there was none, or none that was believed.
+    pub fn voucher(&self) -> Option<Voucher> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn build(private: Option<&str>, watch: Option<Watch>) -> Result<ClientConfig, TrustError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let unusable = |source| TrustError::Unusable { source };
-    let system = match private {
+    // What the system says by itself is asked only where it matters.
+    let alone = match (private, &watch) {
+        (Some(_), Some(_)) => Some(Verifier::new(Arc::clone(&provider)).map_err(unusable)?),
+        (Some(_) | None, Some(_) | None) => None,
+    };
+    let trusted = match private {
         None => Verifier::new(Arc::clone(&provider)).map_err(unusable)?,
         Some(pem) => {
             let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
@@ -44,7 +79,7 @@ pub fn client_config(private: Option<&str>) -> Result<ClientConfig, TrustError> 
         .map_err(unusable)?
         // The verifier below says no wherever the system's does; it only finds better words.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Explaining(system)))
+        .with_custom_certificate_verifier(Arc::new(Explaining { trusted, alone, watch }))
         .with_no_client_auth();
     Ok(config)
 }
@@ -76,7 +111,13 @@ pub enum TrustError {
 
 /// The system's verifier, in words that people understand.
 #[derive(Debug)]
-struct Explaining(Verifier);
+struct Explaining {
+    /// The one that decides.
+    trusted: Verifier,
+    /// The system's authorities alone, where a private one is trusted besides and somebody wants to know.
+    alone: Option<Verifier>,
+    watch: Option<Watch>,
+}
 
 impl ServerCertVerifier for Explaining {
     fn verify_server_cert(
@@ -87,11 +128,19 @@ impl ServerCertVerifier for Explaining {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        // The last certificate that the server sent is nearest to the authority.
+        let last = intermediates.last().unwrap_or(end_entity);
+        let ask = |verifier: &Verifier| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        let verdict = ask(&self.trusted);
+        if let (Ok(_), Some(watch)) = (&verdict, &self.watch) {
+            let private = self.alone.as_ref().is_some_and(|alone| ask(alone).is_err());
+            let voucher = Voucher { authority: refused::issuer_name(last), private };
+            *watch.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(voucher);
+        }
         verdict.map_err(|error| match error {
             Error::InvalidCertificate(why) => {
-                // The last certificate that the server sent is nearest to the authority.
-                let last = intermediates.last().unwrap_or(end_entity);
                 let refused = Refused::of(&why, last, &server_name.to_str());
                 Error::InvalidCertificate(rustls::CertificateError::Other(OtherError(Arc::new(refused))))
             }
@@ -105,7 +154,7 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        self.trusted.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -114,10 +163,10 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        self.trusted.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.trusted.supported_verify_schemes()
     }
 }

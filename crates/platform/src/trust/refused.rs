@@ -81,7 +81,7 @@ impl Refused {
 }
 
 /// The common name of who issued a certificate, or else the organisation (RFC 5280 section 4.1.2.4).
-fn issuer_name(certificate: &[u8]) -> Option<String> {
+pub(super) fn issuer_name(certificate: &[u8]) -> Option<String> {
     let mut outer = Der(certificate);
     let mut certificate = Der(outer.take(SEQUENCE)?);
     let mut fields = Der(certificate.take(SEQUENCE)?);
