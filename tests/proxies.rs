@@ -121,6 +121,12 @@ async fn a_proxy_s_password_is_used_and_lies_in_the_keychain_alone() {
     for said in [&doctor, &status] {
         assert!(!said.out.contains(PASSWORD) && !said.err.contains(PASSWORD), "{said:?}");
     }
+    // An agent that finds the keychain locked goes without, loses nothing, and has it when it is unlocked.
+    lab.world.run_agent_stop().await;
+    lab.world.sandbox.lock_keychain().unwrap();
+    assert!(refusal(&host).await.contains("locked"));
+    lab.world.sandbox.unlock_keychain().unwrap();
+    assert_eq!(eventually("ana", async || whoami(&host).await.ok()).await, "ana");
     let report = scan_sandbox(&lab.world.sandbox, [Wanted::new("proxy", PASSWORD.into())], &[]).unwrap();
     assert_eq!(report.broken(), Vec::<String>::new(), "the canary is found");
     assert_eq!(report.findings, [], "nothing of it lies anywhere");

@@ -56,16 +56,12 @@ impl Agent {
         dbus_address: Option<String>,
         proxies: Proxies,
     ) -> Result<(), Error> {
-        let news = self.network.set_proxies(proxies.clone());
+        let news = self.use_proxies(proxies.clone());
         let Parted { clear, secret } = part(&proxies);
         let old = self.read(|state| state.environment.proxy_secret.clone());
         let known =
             self.read(|state| state.environment.proxies == clear) && secret.is_empty() == old.is_none();
-        if news {
-            // Bridges know the old ones.
-            let servers: Vec<_> = self.read(|state| state.servers.keys().cloned().collect());
-            self.reattach(&servers);
-        } else if known && dbus_address.is_none() {
+        if !news && known && dbus_address.is_none() {
             return Ok(());
         }
         let item = if secret.is_empty() {
@@ -128,8 +124,18 @@ impl Agent {
                 proxies.insert(name, value);
             }
         }
-        self.network.set_proxies(proxies);
+        self.use_proxies(proxies);
         Ok(())
+    }
+
+    /// These from now on, for bridges as well. `false`: they are the same.
+    fn use_proxies(&self, proxies: Proxies) -> bool {
+        let news = self.network.set_proxies(proxies);
+        if news {
+            let servers: Vec<_> = self.read(|state| state.servers.keys().cloned().collect());
+            self.reattach(&servers);
+        }
+        news
     }
 
     /// Tries again until the keychain can say.

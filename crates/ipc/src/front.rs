@@ -68,10 +68,12 @@ pub fn locations() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The proxy variables of this session, by name in lower case.
+/// The proxy variables of this session, by name in lower case; where they name no proxy, what the system's settings name.
 pub fn proxies() -> BTreeMap<String, String> {
     let value = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_uppercase())).ok();
-    PROXIES.iter().filter_map(|name| value(name).map(|v| ((*name).to_owned(), v))).collect()
+    let of_session: BTreeMap<_, _> =
+        PROXIES.iter().filter_map(|name| value(name).map(|v| ((*name).to_owned(), v))).collect();
+    if of_session.keys().any(|name| name != "no_proxy") { of_session } else { platform::proxy::of_system() }
 }
 
 async fn retire(root: &Root, error: Error, versions: Vec<u32>) -> Result<(), StartError> {

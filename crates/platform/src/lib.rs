@@ -10,7 +10,7 @@
 //!          that they are this user                                 loopback 127.0.0.1, for one redirect
 //! file     replace whole or not at all                             stdio    pipes without a thread between
 //! notice   a notification of the system                             tray     is anybody there to show it
-//! trust    whom TLS believes
+//! trust    whom TLS believes                                    proxy    what the system's settings name
 //! ```
 
 pub mod dirs;
@@ -21,6 +21,7 @@ pub mod notice;
 pub mod os;
 mod owner;
 pub mod process;
+pub mod proxy;
 pub mod publish;
 pub mod socket;
 pub mod spawn;

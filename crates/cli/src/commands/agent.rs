@@ -39,6 +39,9 @@ pub(crate) async fn status(options: args::Json, quiet: bool) -> Result<ExitCode,
             KeychainState::Absent { reason } => format!("absent: {reason}"),
         };
         out.line(format!("  keychain  {keychain}"));
+        for (name, value) in &view.agent.proxies {
+            out.line(format!("  {name} {value}"));
+        }
         out.line(format!("  bridges   {}", view.sessions.len()));
     }
     Ok(ExitCode::SUCCESS)
