@@ -21,7 +21,7 @@ const ROWS: [&str; 8] = [
     "tray_pss_mib",
 ];
 /// Starts a round, of each kind.
-const STARTS: usize = 3;
+const STARTS: usize = 5;
 /// What a program does after its start or after its window was closed is over by then.
 const SETTLED: Duration = Duration::from_secs(3);
 /// Processes of a window that was closed end within this time, or are said to stay.
