@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::authorization::{Bearer, Credential, Reply};
@@ -49,7 +50,9 @@ impl Upstream {
     /// Tells the one place that decides.
     pub(crate) async fn report(&self, event: Event) {
         // The receiver is gone only when the bridge ends.
-        let _ = self.events.send(event).await;
+        if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+            let _ = Box::pin(self.events.send(event)).await;
+        }
     }
 
     async fn ask(&self, event: impl FnOnce(Reply) -> Event) -> Result<Option<Bearer>, Failure> {
