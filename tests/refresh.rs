@@ -10,7 +10,7 @@ use testbed::host::Host;
 use tokio::task::JoinSet;
 
 use crate::support::people::{handshake, refusal, whoami};
-use crate::support::{World, eventually};
+use crate::support::{SERVER, World, eventually};
 
 #[tokio::test]
 async fn twenty_bridges_go_through_an_expiry_with_one_refresh() {
@@ -281,6 +281,61 @@ async fn a_refresh_token_that_somebody_else_has_used_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_is_refused_after_a_sign_out_leaves_the_next_sign_in_alone() {
+    let world = signed_in().await;
+    let host = world.host("cursor").await;
+    world.issuer.handle().set(|knobs| {
+        knobs.token_fault = Some(TokenFault::PauseBefore);
+        knobs.token_fault_on = TokenRequests::Refreshes;
+        knobs.token_fault_times = Some(1);
+    });
+    world.issuer.handle().expire_access_tokens();
+    let _call = host.send("tools/call", json!({"name": "whoami", "arguments": {}})).await.unwrap();
+    world.issuer.handle().wait_until_paused(1).await;
+    world.issuer.handle().revoke_person("ana");
+    let logout = ["logout", SERVER];
+    let meanwhile = async {
+        eventually("the sign-out", async || nobody(&world).then_some(())).await;
+        world.login("ana", &[]).await.ok();
+        world.issuer.handle().release();
+    };
+    let (logout, ()) = tokio::join!(world.run(&logout), meanwhile);
+    logout.ok();
+    assert_eq!(eventually("ana", async || whoami(&host).await.ok()).await, "ana");
+    world.run(&["status"]).await.ok();
+}
+
+#[tokio::test]
+async fn a_sign_out_while_a_renewal_waits_for_the_keychain_ends_the_newest_tokens_too() {
+    let world = signed_in().await;
+    let host = world.host("cursor").await;
+    world.issuer.handle().set(|knobs| {
+        knobs.token_fault = Some(TokenFault::PauseAfter);
+        knobs.token_fault_on = TokenRequests::Refreshes;
+        knobs.token_fault_times = Some(1);
+    });
+    world.issuer.handle().expire_access_tokens();
+    let _call = host.send("tools/call", json!({"name": "whoami", "arguments": {}})).await.unwrap();
+    world.issuer.handle().wait_until_paused(1).await;
+    world.sandbox.lock_keychain().unwrap();
+    world.issuer.handle().release();
+    eventually("a set that waits", async || (world.status().await["agent"]["unsaved"] == 1).then_some(()))
+        .await;
+    let told = world.run(&["logout", SERVER]).await.ok();
+    assert!(told.err.contains("could not be told yet"), "{told:?}");
+    assert_eq!(world.status().await["agent"]["unsaved"], 1, "the issuer has not heard of it");
+    world.sandbox.unlock_keychain().unwrap();
+    eventually("the revocation", async || {
+        world.state()["revocations"].as_array().is_none_or(Vec::is_empty).then_some(())
+    })
+    .await;
+    let newest = world.issuer.handle().secrets();
+    let newest = newest.iter().rfind(|secret| secret.kind == SecretKind::AccessToken).unwrap();
+    assert!(world.issuer.handle().introspect(newest.value.expose()).unwrap().revoked);
+    assert_eq!(world.status().await["agent"]["unsaved"], 0);
+}
+
+#[tokio::test]
 async fn a_keychain_that_locks_between_answer_and_save_loses_no_login() {
     let world = signed_in().await;
     let host = Arc::new(world.host("cursor").await);
@@ -351,6 +406,11 @@ async fn signed_in() -> World {
     world.add_server().await;
     world.login("ana", &[]).await.ok();
     world
+}
+
+/// Whether nobody is signed in, by the state on disk.
+fn nobody(world: &World) -> bool {
+    world.state()["grants"].as_array().is_none_or(Vec::is_empty)
 }
 
 fn stats(world: &World) -> Stats {

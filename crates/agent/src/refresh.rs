@@ -329,4 +329,4 @@ async fn check<S: Steps>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -189,6 +189,11 @@ impl Agent {
         let Some(revocation) = self.read(|state| state.revocation(record).cloned()) else {
             return Ok(Revoked::Yes);
         };
+        if let Some(set) = slot.unsaved() {
+            // The issuer has to hear of the newest tokens, and only the keychain outlives this process.
+            let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
+            keychain.save_tokens(record, &set).await.map_err(|e| error::of_store(&e))?;
+        }
         slot.adopt(None);
         let outcome = self.revoke_and_delete(&revocation).await;
         self.tokens.forget(record);

@@ -1,19 +1,21 @@
 //! Tokens for leases: from memory while they are good, through one flight per record when they are not.
 
 mod flight;
+#[cfg(test)]
+mod model_check;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::{AccountId, Endpoint, Grant, GrantState, ItemId, ServerId, UnixTime};
+use model::{AccountId, Grant, GrantState, ItemId, ServerId, UnixTime};
 use token_store::{StoreError, TokenSet};
 use tokio::sync::watch;
 
 use crate::agent::{Agent, lock};
 use crate::refresh::Ask;
 use crate::schedule;
-use flight::{Live, fly};
+use flight::{Live, Whose, fly};
 
 /// How long a waiter waits for a flight.
 const WAIT: Duration = Duration::from_secs(45);
@@ -148,13 +150,18 @@ impl Slot {
         lock(&self.memory).renewing = renewing;
     }
 
-    /// It holds a renewed set that the keychain has not taken yet.
+    /// A renewed set that the keychain has not taken yet.
+    pub(crate) fn unsaved(&self) -> Option<TokenSet> {
+        lock(&self.memory).unsaved.clone()
+    }
+
+    /// Whether it holds one.
     pub(crate) fn is_unsaved(&self) -> bool {
         lock(&self.memory).unsaved.is_some()
     }
 
     fn is_flying(&self) -> bool {
-        lock(&self.running).as_ref().is_some_and(|receiver| receiver.borrow().is_none())
+        lock(&self.running).as_ref().is_some_and(is_under_way)
     }
 }
 
@@ -186,14 +193,69 @@ impl Agent {
             GrantState::Revoked => return Err(Trouble::Gone),
         }
         let slot = self.tokens.slot(&record);
+        let need = Need { epoch, endpoint: endpoint.as_str(), ask };
+        slot.token(
+            need,
+            || self.world.now(),
+            |landing| self.set_off(&slot, &record, account, server, landing),
+        )
+        .await
+    }
+
+    /// Sets a flight off: a task of its own, which no caller can cancel.
+    fn set_off(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        record: &ItemId,
+        account: &AccountId,
+        server: &ServerId,
+        landing: Landing,
+    ) {
+        let (agent, slot) = (Arc::clone(self), Arc::clone(slot));
+        let whose = Whose { record: record.clone(), account: account.clone(), server: server.clone() };
+        tokio::spawn(async move {
+            let live = Live { agent, whose };
+            let answer = fly(&live, &slot, landing.ask).await;
+            landing.land(answer);
+            live.agent.time_again(&live.whose.account, &live.whose.server);
+        });
+    }
+}
+
+/// What a caller needs.
+#[derive(Clone, Copy, Debug)]
+struct Need<'a> {
+    /// The Grant's: what memory holds of an older sign-in is of no use.
+    epoch: u64,
+    /// The Server's, as it is now.
+    endpoint: &'a str,
+    ask: Ask,
+}
+
+/// Where a flight has to say what came of it.
+#[derive(Debug)]
+struct Landing {
+    ask: Ask,
+    to: watch::Sender<Option<Answer>>,
+}
+
+impl Landing {
+    /// Answers everybody who waits.
+    fn land(&self, answer: Answer) {
+        self.to.send_replace(Some(answer));
+    }
+}
+
+impl Slot {
+    /// A checked token: from memory, from the flight under way, or from one that `start` sets off.
+    async fn token(&self, need: Need<'_>, now: impl Fn() -> UnixTime, start: impl Fn(Landing)) -> Answer {
         for _attempt in 0..2 {
-            if let Some(answer) = self.at_hand(&slot, epoch, &endpoint, ask) {
+            if let Some(answer) = self.at_hand(now(), need) {
                 return answer;
             }
-            let flight = self.join_flight(&slot, &record, account, server, ask);
-            let answer = wait_for(flight).await?;
+            let answer = wait_for(self.board(need.ask, &start)).await?;
             // The flight may have been started by somebody who was content with an older token.
-            if ask.rejected.is_none_or(|rejected| answer.generation > rejected) {
+            if need.ask.rejected.is_none_or(|rejected| answer.generation > rejected) {
                 return Ok(answer);
             }
         }
@@ -201,12 +263,12 @@ impl Agent {
     }
 
     /// Answers that need no keychain and no network.
-    fn at_hand(&self, slot: &Slot, epoch: u64, endpoint: &Endpoint, ask: Ask) -> Option<Answer> {
-        let now = self.world.now();
-        let memory = lock(&slot.memory);
+    fn at_hand(&self, now: UnixTime, need: Need<'_>) -> Option<Answer> {
+        let Need { epoch, endpoint, ask } = need;
+        let memory = lock(&self.memory);
         let usable = memory.cached.as_ref().filter(|set| {
             set.epoch >= epoch
-                && set.seal.endpoint == endpoint.as_str()
+                && set.seal.endpoint == endpoint
                 && set.subject_checked
                 && ask.rejected.is_none_or(|rejected| set.generation > rejected)
                 && !schedule::is_over(now, set.expires_at)
@@ -233,31 +295,25 @@ impl Agent {
         }
     }
 
-    /// The flight that is under way for this record, or a new one: a task of its own, which no caller can
-    /// cancel.
-    fn join_flight(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        record: &ItemId,
-        account: &AccountId,
-        server: &ServerId,
-        ask: Ask,
-    ) -> watch::Receiver<Option<Answer>> {
-        let mut running = lock(&slot.running);
-        if let Some(receiver) = running.as_ref().filter(|receiver| receiver.borrow().is_none()) {
-            return receiver.clone();
-        }
-        let (sender, receiver) = watch::channel(None);
-        *running = Some(receiver.clone());
-        let (agent, slot) = (Arc::clone(self), Arc::clone(slot));
-        let live = Live { agent, record: record.clone(), account: account.clone(), server: server.clone() };
-        tokio::spawn(async move {
-            let answer = fly(&live, &slot, ask).await;
-            sender.send_replace(Some(answer));
-            live.agent.time_again(&live.account, &live.server);
-        });
+    /// The flight that is under way for this record, or a new one.
+    fn board(&self, ask: Ask, start: impl FnOnce(Landing)) -> watch::Receiver<Option<Answer>> {
+        let (landing, receiver) = {
+            let mut running = lock(&self.running);
+            if let Some(flight) = running.as_ref().filter(|flight| is_under_way(flight)) {
+                return flight.clone();
+            }
+            let (to, receiver) = watch::channel(None);
+            *running = Some(receiver.clone());
+            (Landing { ask, to }, receiver)
+        };
+        start(landing);
         receiver
     }
+}
+
+/// One that broke off answers nobody: it has dropped its end.
+fn is_under_way(flight: &watch::Receiver<Option<Answer>>) -> bool {
+    flight.borrow().is_none() && flight.has_changed().is_ok()
 }
 
 async fn wait_for(mut flight: watch::Receiver<Option<Answer>>) -> Answer {
@@ -281,5 +337,23 @@ fn postponed(trouble: Option<&Trouble>, wait: Duration) -> Trouble {
         Some(Trouble::NeedsSignIn(_) | Trouble::Gone) | None => {
             Trouble::ForNow(format!("the sign-in could not be renewed; {again}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refresh::tests::set;
+
+    #[tokio::test]
+    async fn a_flight_that_breaks_off_is_followed_by_another() {
+        let slot = Slot::default();
+        let endpoint = set(1).seal.endpoint;
+        let need = Need { epoch: 1, endpoint: &endpoint, ask: Ask { rejected: None, ahead: false } };
+        let now = || set(1).received_at;
+        assert!(matches!(slot.token(need, now, drop).await, Err(Trouble::ForNow(_))));
+        assert!(!slot.is_flying());
+        let answer = slot.token(need, now, |landing| landing.land(Ok(set(1)))).await;
+        assert!(matches!(answer, Ok(set) if set.generation == 1));
     }
 }

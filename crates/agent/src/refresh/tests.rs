@@ -22,7 +22,8 @@ struct World {
     meanwhile: fn(&World),
 }
 
-fn set(generation: u64) -> TokenSet {
+/// ana's tokens at server `s`, checked and due for renewal.
+pub(crate) fn set(generation: u64) -> TokenSet {
     TokenSet {
         access_token: Secret::new(format!("access-{generation}")),
         refresh_token: Some(Secret::new(format!("refresh-{generation}"))),

@@ -1,9 +1,9 @@
-//! One flight for one record: the recipe of [`crate::refresh`] in this agent's world, and what becomes of its outcome.
+//! One flight for one record: the recipe of [`crate::refresh`], and what becomes of its outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, GrantState, ItemId, ProofKind, Secret, ServerId, UnixTime};
+use model::{AccountId, Grant, GrantState, ItemId, ProofKind, Secret, ServerId, State, UnixTime};
 use token_store::{StoreError, TokenSet};
 
 use super::{Answer, Slot, Trouble};
@@ -15,27 +15,77 @@ use crate::{faults, intents, schedule};
 /// Between two attempts to use a keychain that is locked or absent.
 const KEYCHAIN_AGAIN: Duration = Duration::from_secs(2);
 
-/// The recipe's world: this agent, for one Grant.
-pub(super) struct Live {
-    pub(super) agent: Arc<Agent>,
+/// What is done around the recipe: what came of it is noted and told.
+pub(super) trait Around: Steps {
+    /// The record, and whose it was when the flight was set off.
+    fn whose(&self) -> &Whose;
+    /// Changes the state; `lost` is logged where that cannot be written.
+    fn change(&self, lost: &'static str, change: impl FnOnce(&mut State));
+    /// A number between 0 and 1, so that many do not try again at once.
+    fn jitter(&self) -> f64;
+    /// Something that is shown has changed.
+    fn tell(&self);
+    /// When it is tried again has changed.
+    fn reschedule(&self);
+    /// A renewed set waits in memory for the keychain.
+    fn waits_for_keychain(&self);
+    /// The person must sign in again: whoever uses the Grant is told.
+    fn close(&self);
+}
+
+/// A record, and whose it was when a flight was set off.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
     pub(super) record: ItemId,
     pub(super) account: AccountId,
     pub(super) server: ServerId,
 }
 
-/// One flight: what could not be saved before is saved first, then the recipe runs.
-pub(super) async fn fly(live: &Live, slot: &Slot, ask: Ask) -> Answer {
-    let _flight = slot.flight.lock().await;
-    let agent = &live.agent;
-    let unsaved = lock(&slot.memory).unsaved.clone();
-    if let Some(set) = unsaved {
-        match live.save(&live.record, &set).await {
-            Ok(()) => lock(&slot.memory).unsaved = None,
-            Err(error) => return Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None)),
+impl Whose {
+    /// The Grant, as long as it is the one of this record: after a sign-out, a new sign-in has another.
+    pub(super) fn grant_mut<'a>(&self, state: &'a mut State) -> Option<&'a mut Grant> {
+        state.grant_mut(&self.account, &self.server).filter(|grant| grant.record == self.record)
+    }
+
+    fn note_token(&self, state: &mut State, token: &Token<'_>, now: UnixTime) {
+        let Token { set, renewed, proven } = *token;
+        let Some(grant) = self.grant_mut(state) else { return };
+        grant.expires_at = set.expires_at;
+        grant.renewable = set.refresh_token.is_some();
+        grant.epoch = grant.epoch.max(set.epoch);
+        if renewed {
+            grant.renewed_at = Some(now);
+            grant.scopes.clone_from(&set.scopes);
+        }
+        if let Some(account) = state.accounts.get_mut(&self.account).filter(|_| proven) {
+            account.proof.at = now;
+            if account.proof.kind == ProofKind::Unknown {
+                account.proof.kind = ProofKind::Userinfo;
+            }
         }
     }
-    let outcome = refresh::refresh(live, &live.record, ask).await;
-    let now = agent.world.now();
+}
+
+/// A token that is handed out.
+#[derive(Clone, Copy, Debug)]
+struct Token<'a> {
+    set: &'a TokenSet,
+    renewed: bool,
+    proven: bool,
+}
+
+/// One flight: what could not be saved before is saved first, then the recipe runs.
+pub(super) async fn fly<W: Around>(world: &W, slot: &Slot, ask: Ask) -> Answer {
+    let _flight = slot.flight.lock().await;
+    let whose @ Whose { record, account, server } = world.whose();
+    if let Some(set) = slot.unsaved() {
+        match world.save(record, &set).await {
+            Ok(()) => lock(&slot.memory).unsaved = None,
+            Err(error) => return Err(postpone(world, slot, Trouble::Store(Arc::new(error)), None)),
+        }
+    }
+    let outcome = refresh::refresh(world, record, ask).await;
+    let now = world.now();
     match outcome {
         Outcome::Token { set, renewed, proven } => {
             let had_trouble;
@@ -50,15 +100,17 @@ pub(super) async fn fly(live: &Live, slot: &Slot, ask: Ask) -> Answer {
                     memory.forced_at = ask.rejected.map(|_| now);
                 }
             }
-            live.note_token(&set, renewed, proven);
+            let token = Token { set: &set, renewed, proven };
+            let lost = "a renewal was not noted; the keychain has it";
+            world.change(lost, |state| whose.note_token(state, &token, now));
             if had_trouble {
-                agent.tell();
+                world.tell();
             }
             Ok(set)
         }
         Outcome::Kept { set, trouble, retry_after } => {
-            tracing::info!(server = %live.server, account = %live.account, trouble, "not renewed for now");
-            let trouble = postpone(agent, slot, Trouble::ForNow(trouble), retry_after);
+            tracing::info!(%server, %account, trouble, "not renewed for now");
+            let trouble = postpone(world, slot, Trouble::ForNow(trouble), retry_after);
             let good = !schedule::is_over(now, set.expires_at)
                 && ask.rejected.is_none_or(|rejected| set.generation > rejected);
             if good {
@@ -69,83 +121,89 @@ pub(super) async fn fly(live: &Live, slot: &Slot, ask: Ask) -> Answer {
             }
         }
         Outcome::Unsaved { set, error } => {
-            tracing::error!(server = %live.server, account = %live.account, %error, "a renewed token set is not saved yet");
+            tracing::error!(%server, %account, %error, "a renewed token set is not saved yet");
             lock(&slot.memory).unsaved = Some(set);
-            agent.changed();
-            Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None))
+            world.waits_for_keychain();
+            Err(postpone(world, slot, Trouble::Store(Arc::new(error)), None))
         }
         Outcome::NeedsSignIn { reason } => {
             lock(&slot.memory).cached = None;
-            live.note_needs_sign_in(&reason);
+            tracing::warn!(%server, %account, reason, "sign-in needed");
+            world.change("a needed sign-in was not noted", |state| {
+                if let Some(grant) = whose.grant_mut(state) {
+                    grant.state = GrantState::NeedsSignIn { reason: reason.clone() };
+                }
+            });
+            world.close();
             Err(Trouble::NeedsSignIn(reason))
         }
-        Outcome::Store(error) => Err(postpone(agent, slot, Trouble::Store(Arc::new(error)), None)),
+        Outcome::Store(error) => Err(postpone(world, slot, Trouble::Store(Arc::new(error)), None)),
         Outcome::Ended => {
             lock(&slot.memory).cached = None;
             // A keychain that lags behind for good must not be asked again and again.
-            Err(postpone(agent, slot, Trouble::Gone, None))
+            Err(postpone(world, slot, Trouble::Gone, None))
         }
     }
 }
 
-fn postpone(agent: &Agent, slot: &Slot, trouble: Trouble, retry_after: Option<Duration>) -> Trouble {
+fn postpone<W: Around>(world: &W, slot: &Slot, trouble: Trouble, retry_after: Option<Duration>) -> Trouble {
     let mut memory = lock(&slot.memory);
     let wait = match &trouble {
         // A look at a keychain costs nobody anything, and a person who has just unlocked it waits for it.
         Trouble::Store(_) => KEYCHAIN_AGAIN,
         Trouble::NeedsSignIn(_) | Trouble::ForNow(_) | Trouble::Gone => {
             memory.failures = memory.failures.saturating_add(1);
-            schedule::backoff(memory.failures, retry_after, agent.world.jitter())
+            schedule::backoff(memory.failures, retry_after, world.jitter())
         }
     };
-    memory.not_before = Some(agent.world.now().after(wait));
+    memory.not_before = Some(world.now().after(wait));
     // A keychain that stays locked is looked at every two seconds: that is no news.
     let news = !matches!((&memory.trouble, &trouble), (Some(Trouble::Store(_)), Trouble::Store(_)));
     memory.trouble = Some(trouble.clone());
     drop(memory);
     if news {
-        agent.tell();
+        world.tell();
     }
-    agent.reschedule.notify_one();
+    world.reschedule();
     trouble
 }
 
-impl Live {
-    fn note_token(&self, set: &TokenSet, renewed: bool, proven: bool) {
-        let now = self.agent.world.now();
-        let noted = self.agent.change(|state| {
-            if let Some(grant) = state.grant_mut(&self.account, &self.server) {
-                grant.expires_at = set.expires_at;
-                grant.renewable = set.refresh_token.is_some();
-                grant.epoch = grant.epoch.max(set.epoch);
-                if renewed {
-                    grant.renewed_at = Some(now);
-                    grant.scopes.clone_from(&set.scopes);
-                }
-            }
-            if let Some(account) = state.accounts.get_mut(&self.account).filter(|_| proven) {
-                account.proof.at = now;
-                if account.proof.kind == ProofKind::Unknown {
-                    account.proof.kind = ProofKind::Userinfo;
-                }
-            }
-        });
-        if let Err(error) = noted {
-            tracing::warn!(%error, "a renewal was not noted; the keychain has it");
+/// The recipe's world: this agent, for one Grant.
+pub(super) struct Live {
+    pub(super) agent: Arc<Agent>,
+    pub(super) whose: Whose,
+}
+
+impl Around for Live {
+    fn whose(&self) -> &Whose {
+        &self.whose
+    }
+
+    fn change(&self, lost: &'static str, change: impl FnOnce(&mut State)) {
+        if let Err(error) = self.agent.change(change) {
+            tracing::warn!(%error, "{lost}");
         }
     }
 
-    fn note_needs_sign_in(&self, reason: &str) {
-        tracing::warn!(server = %self.server, account = %self.account, reason, "sign-in needed");
-        let noted = self.agent.change(|state| {
-            if let Some(grant) = state.grant_mut(&self.account, &self.server) {
-                grant.state = GrantState::NeedsSignIn { reason: reason.to_owned() };
-            }
-        });
-        if let Err(error) = noted {
-            tracing::warn!(%error, "a needed sign-in was not noted");
-        }
-        let (agent, account, server) = (Arc::clone(&self.agent), self.account.clone(), self.server.clone());
+    fn jitter(&self) -> f64 {
+        self.agent.world.jitter()
+    }
+
+    fn tell(&self) {
+        self.agent.tell();
+    }
+
+    fn reschedule(&self) {
+        self.agent.reschedule.notify_one();
+    }
+
+    fn waits_for_keychain(&self) {
+        self.agent.changed();
+    }
+
+    fn close(&self) {
+        let Whose { account, server, .. } = self.whose.clone();
+        let agent = Arc::clone(&self.agent);
         tokio::spawn(async move { agent.grant_changed(&account, &server).await });
     }
 }
@@ -154,8 +212,9 @@ impl Steps for Live {
     async fn load(&self, record: &ItemId) -> Result<Option<TokenSet>, StoreError> {
         let set = self.agent.keychain().await?.load_tokens(record).await?;
         let Some(set) = set else { return Ok(None) };
-        let set = set.sealed_for(record, &self.server, &self.account)?;
-        let endpoint = self.agent.read(|s| s.servers.get(&self.server).map(|s| s.endpoint.to_string()));
+        let Whose { account, server, .. } = &self.whose;
+        let set = set.sealed_for(record, server, account)?;
+        let endpoint = self.agent.read(|s| s.servers.get(server).map(|s| s.endpoint.to_string()));
         if endpoint.as_deref() == Some(&set.seal.endpoint) {
             Ok(Some(set))
         } else {
@@ -169,8 +228,8 @@ impl Steps for Live {
 
     fn epoch(&self, _record: &ItemId) -> Option<u64> {
         self.agent.read(|state| {
-            let grant = state.grant(&self.account, &self.server)?;
-            (grant.record == self.record).then_some(grant.epoch)
+            let grant = state.grant(&self.whose.account, &self.whose.server)?;
+            (grant.record == self.whose.record).then_some(grant.epoch)
         })
     }
 
@@ -187,7 +246,7 @@ impl Steps for Live {
     }
 
     async fn post(&self, set: &TokenSet) -> Result<Renewed, Refusal> {
-        let slot = self.agent.tokens.slot(&self.record);
+        let slot = self.agent.tokens.slot(&self.whose.record);
         slot.set_renewing(true);
         self.agent.tell();
         let answer = self.agent.post_refresh(set).await;
