@@ -32,8 +32,14 @@ mod pauses;
 // Other people's authorization server, protected server and clients: interleaved calls, switches, refreshes.
 mod peers;
 
+// Issuers that lie, break off, change their mind or answer for somebody else: on the wire, at every step.
+mod faults;
+
 // Tokens renew themselves, once for everybody; whatever goes wrong meanwhile loses no login.
 mod refresh;
+
+// Many apps, tokens of seconds, and whatever dies at random: nothing is lost, nobody is mixed up.
+mod soak;
 
 // Agent and bridges die at once, at every point of their life that has a name; nothing is lost but what must be.
 mod kills;

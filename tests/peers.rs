@@ -7,7 +7,7 @@
 //! ```
 
 mod checker;
-mod lab;
+pub(crate) mod lab;
 mod load;
 mod running_app;
 

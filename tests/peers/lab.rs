@@ -20,8 +20,8 @@ pub(crate) struct Lab {
 }
 
 /// A counterpart that runs until the test ends.
-struct Program {
-    address: String,
+pub(crate) struct Program {
+    pub(crate) address: String,
     _child: Child,
 }
 
@@ -135,7 +135,7 @@ impl Lab {
 
 impl Program {
     /// Starts it and reads its ready line, whose member `address` says where it listens.
-    async fn start(mut command: Command, address: &str, world: &World) -> Self {
+    pub(crate) async fn start(mut command: Command, address: &str, world: &World) -> Self {
         let log = std::fs::File::create(world.sandbox.root().join(format!("{address}.log")));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(log.expect("the scratch folder is ours"));
@@ -157,7 +157,7 @@ fn entry(app: &str) -> Vec<String> {
     bridge.map(str::to_owned).to_vec()
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     workspace().join("tests/peers").join(name)
 }
 
@@ -167,7 +167,7 @@ fn workspace() -> &'static Path {
 }
 
 /// Where the peers are installed. Without them nothing here can be shown, so that is a failure.
-fn install() -> PathBuf {
+pub(crate) fn install() -> PathBuf {
     let told = std::env::var_os("HALLPASS_PEERS").map(PathBuf::from);
     let path = told.unwrap_or_else(|| workspace().join("target/peers"));
     let missing = ["bin/node", "py/bin/python"].into_iter().find(|name| !path.join(name).exists());
@@ -176,7 +176,7 @@ fn install() -> PathBuf {
 }
 
 /// A GET in its simplest form: the answer ends with the connection.
-async fn get(address: &str) -> Value {
+pub(crate) async fn get(address: &str) -> Value {
     let (host, path) = address.trim_start_matches("http://").split_once('/').expect("an address has a path");
     let mut stream = TcpStream::connect(host).await.expect("it listens");
     let request = format!("GET /{path} HTTP/1.0\r\nhost: {host}\r\n\r\n");

@@ -3,6 +3,7 @@
 //
 // env  PORT (0)  ACCESS_TOKEN_SECONDS (30)  REFRESH_TOKEN_SECONDS (86400)  RESOURCE_SCOPES ("mcp:call")
 //      REGISTRATION ("open", "off")  USERINFO_ONLY ("1": e-mail and name only at userinfo)
+//      ISSUER (what it calls itself where somebody stands in front of it; requests come with that host)
 //      STATIC_CLIENTS (JSON list of pre-registered clients in the words of RFC 7591)
 // GET  /_stats    counters and which User-Agent asked for which path
 // GET  /_issued   every secret handed out or received so far: the scanner's list
@@ -207,7 +208,8 @@ function revokeAll() {
 
 const server = createServer();
 server.listen(seconds("PORT", 0), "127.0.0.1", () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const listens = `http://127.0.0.1:${server.address().port}`;
+  const issuer = process.env.ISSUER ?? listens;
   const provider = new Provider(issuer, configuration);
   watch(provider);
   const serve = provider.callback();
@@ -226,5 +228,5 @@ server.listen(seconds("PORT", 0), "127.0.0.1", () => {
     }
     return serve(request, response);
   });
-  process.stdout.write(`${JSON.stringify({ ready: true, issuer, pid: process.pid })}\n`);
+  process.stdout.write(`${JSON.stringify({ ready: true, issuer, listens, pid: process.pid })}\n`);
 });

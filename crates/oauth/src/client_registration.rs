@@ -218,6 +218,7 @@ fn refusal(
         (_, "invalid_redirect_uri") => {
             RegistrationError::RedirectRefused { issuer, redirect_uri: request.redirect_uri.to_owned(), text }
         }
+        (300..=399, _) => RegistrationError::Malformed { issuer, what: "a redirect, which is not followed" },
         (401 | 403, _) => RegistrationError::Closed { issuer },
         (404 | 405 | 410 | 501, _) => RegistrationError::NotOffered { issuer },
         (408 | 425 | 429 | 500..=599, _) => RegistrationError::Trouble { issuer, status },

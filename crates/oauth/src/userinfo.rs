@@ -14,7 +14,7 @@ use crate::tenant::Tenant;
 pub(crate) enum Userinfo {
     /// It knows the person.
     Person(Person),
-    /// It does not tell us: not allowed, or no answer that we read (a signed one, a page).
+    /// It does not tell us: not allowed, or in a form that we do not read (a signed one).
     Silent,
 }
 
@@ -34,11 +34,15 @@ pub(crate) async fn userinfo(
     let response = http.send(request).await?;
     match response.status {
         200..=299 => {}
-        status @ (408 | 425 | 429 | 500..=599) => return Err(UserinfoError::Trouble { status }),
+        // A redirect is what a captive portal answers.
+        status @ (300..=399 | 408 | 425 | 429 | 500..=599) => return Err(UserinfoError::Trouble { status }),
         _ => return Ok(Userinfo::Silent),
     }
+    // Nobody must become unverified, and no renewal go unchecked, because a page came in between.
     let Some(claims) = response.json_object().filter(|_| response.says_json()) else {
-        return Ok(Userinfo::Silent);
+        let is_page = response.media_type() == "text/html";
+        let is_damaged = response.says_json();
+        return if is_page || is_damaged { Err(UserinfoError::Unreadable) } else { Ok(Userinfo::Silent) };
     };
     let Some(subject) = json_field::text(&claims, "sub") else { return Ok(Userinfo::Silent) };
     let text = |name| json_field::text(&claims, name).map(str::to_owned);
@@ -68,4 +72,9 @@ pub enum UserinfoError {
         /// Status code.
         status: u16,
     },
+    /// A page, or half an answer: try again later.
+    #[error(
+        "the authorization server answered the question who signed in with something that cannot be read"
+    )]
+    Unreadable,
 }

@@ -22,6 +22,7 @@ mod token;
 mod userinfo;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::{Method, Response, StatusCode};
@@ -59,6 +60,14 @@ impl AuthorizationServer {
         Self::serve(WebServer::bind(0).await?, None, issuer_path, None)
     }
 
+    /// Starts one that calls itself `issuer`, and where it really listens: somebody stands in front of it.
+    pub async fn start_behind(issuer: &str) -> io::Result<(Self, SocketAddr)> {
+        let listener = WebServer::bind(0).await?;
+        let address = listener.local_addr()?;
+        let handle = Handle::new(issuer.to_owned(), "")?;
+        Ok((Self::serve(listener, None, "", Some(handle))?, address))
+    }
+
     /// Starts one in TLS: its issuer is an `https` address.
     pub async fn start_tls(identity: &Identification) -> io::Result<Self> {
         Self::serve(WebServer::bind(0).await?, Some(identity), "", None)
@@ -79,15 +88,9 @@ impl AuthorizationServer {
     ) -> io::Result<Self> {
         let handle = match old {
             Some(handle) => handle,
-            None => Handle(Arc::new(Inner {
-                issuer: format!("{}{issuer_path}", origin(tls, listener.local_addr()?)),
-                issuer_path: issuer_path.to_owned(),
-                key: SigningKey::new()
-                    .map_err(|_no_randomness| io::Error::other("no randomness for a key"))?,
-                knobs: Mutex::default(),
-                ledger: Mutex::default(),
-                barrier: Barrier::new(),
-            })),
+            None => {
+                Handle::new(format!("{}{issuer_path}", origin(tls, listener.local_addr()?)), issuer_path)?
+            }
         };
         let inner = Arc::clone(&handle.0);
         let server = WebServer::start(listener, tls.map(Identification::acceptor), move |request| {
@@ -128,6 +131,18 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
+    fn new(issuer: String, issuer_path: &str) -> io::Result<Self> {
+        let key = SigningKey::new().map_err(|_no_randomness| io::Error::other("no randomness for a key"))?;
+        Ok(Self(Arc::new(Inner {
+            issuer,
+            issuer_path: issuer_path.to_owned(),
+            key,
+            knobs: Mutex::default(),
+            ledger: Mutex::default(),
+            barrier: Barrier::new(),
+        })))
+    }
+
     /// The issuer.
     pub fn issuer(&self) -> &str {
         &self.0.issuer

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! browser --signs in at--> authorization_server <--asks who a token is-- mcp_server <--HTTP-- (bridge) <--stdio-- host
+//! interposer: in front of either, lies on the wire and remembers what reached it; alone, a stranger
 //! authority: a private one, whose certificates the two servers show when they are started behind it
 //! sandbox: a home with its own D-Bus session and keychain, around all of them     scanner: looks for secrets in it
 //! ```
@@ -11,6 +12,7 @@ pub mod authorization_server;
 pub mod browser;
 pub mod file_server;
 pub mod host;
+pub mod interposer;
 pub mod mcp_server;
 pub mod proxy;
 pub mod sandbox;

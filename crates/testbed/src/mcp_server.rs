@@ -21,6 +21,7 @@ mod tools;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,18 @@ impl McpServer {
         Self::start(Some(authorization.clone()), None, eras).await
     }
 
+    /// The same for one that calls itself `origin`, and where it really listens: somebody stands in front of it.
+    pub async fn protected_behind(
+        authorization: &authorization_server::Handle,
+        origin: &str,
+        eras: Eras,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let listener = WebServer::bind(0).await?;
+        let address = listener.local_addr()?;
+        let handle = Handle::new(origin.to_owned(), Some(authorization.clone()), eras);
+        Ok((Self::serve(listener, None, handle), address))
+    }
+
     /// The same in TLS: its endpoint is an `https` address.
     pub async fn protected_tls(
         authorization: &authorization_server::Handle,
@@ -80,19 +93,7 @@ impl McpServer {
         eras: Eras,
     ) -> io::Result<Self> {
         let listener = WebServer::bind(0).await?;
-        let handle = Handle(Arc::new(Inner {
-            origin: origin(tls, listener.local_addr()?),
-            authorization,
-            eras,
-            knobs: Mutex::default(),
-            stats: Mutex::default(),
-            records: Mutex::default(),
-            sessions: Mutex::default(),
-            listeners: Mutex::default(),
-            request_states: Mutex::default(),
-            processes: Mutex::default(),
-            change: watch::Sender::new(()),
-        }));
+        let handle = Handle::new(origin(tls, listener.local_addr()?), authorization, eras);
         Ok(Self::serve(listener, tls, handle))
     }
 
@@ -136,6 +137,22 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
+    fn new(origin: String, authorization: Option<authorization_server::Handle>, eras: Eras) -> Self {
+        Self(Arc::new(Inner {
+            origin,
+            authorization,
+            eras,
+            knobs: Mutex::default(),
+            stats: Mutex::default(),
+            records: Mutex::default(),
+            sessions: Mutex::default(),
+            listeners: Mutex::default(),
+            request_states: Mutex::default(),
+            processes: Mutex::default(),
+            change: watch::Sender::new(()),
+        }))
+    }
+
     /// The URL that is called.
     pub fn endpoint(&self) -> String {
         format!("{}{PATH}", self.0.origin)

@@ -265,11 +265,16 @@ async fn without_an_id_token_userinfo_proves_and_silence_proves_nothing() {
         http.set(USERINFO, silence);
         assert_eq!(sign_in(&http, None).await.unwrap(), Identified::Unverified);
     }
-    http.set(USERINFO, answer(503, "text/plain", ""));
-    assert!(
-        matches!(sign_in(&http, None).await, Err(IdentityError::Userinfo(_))),
-        "unavailable is not unverified"
-    );
+    for trouble in [
+        answer(503, "text/plain", ""),
+        answer(307, "text/html", ""),
+        answer(200, "text/html", "<h1>Welcome to the hotel</h1>"),
+        answer(200, "application/json", r#"{"sub":"#),
+    ] {
+        http.set(USERINFO, trouble);
+        let told = sign_in(&http, None).await;
+        assert!(matches!(told, Err(IdentityError::Userinfo(_))), "unavailable is not unverified: {told:?}");
+    }
 }
 
 #[tokio::test]
