@@ -37,8 +37,6 @@ struct Tried {
 
 impl Tried {
     fn note(&mut self, surface: &str, fault: &str, step: &'static str, wrong: Vec<String>) {
-        let verdict = if wrong.is_empty() { "ok" } else { "WRONG" };
-        println!("fault at a {step}: {surface}: {fault}: {verdict}");
         let name = (surface.to_owned(), fault.to_owned(), step);
         let problems = wrong.into_iter().map(|what| format!("{step}, {surface}, {fault}: {what}"));
         self.wrong.extend(problems);
@@ -65,6 +63,9 @@ async fn no_fault_leaks_a_secret_or_binds_somebody_unproven_or_signs_anybody_out
     let names: Vec<Name> = tried.into_iter().flat_map(|part| part.names).collect();
     let distinct: BTreeSet<&Name> = names.iter().collect();
     assert_eq!(distinct.len(), names.len(), "two cases have one name");
+    for (surface, fault, step) in &names {
+        println!("{step}: {surface}: {fault}");
+    }
     let of = |step: &str| names.iter().filter(|name| name.2 == step).count();
     println!(
         "faults: {} distinct (surface, fault, step): {} at a sign-in, {} at a renewal, {} at a sign-out; {} wrong",

@@ -63,8 +63,8 @@ impl fmt::Display for Seen {
         let (renewed, due) = self.per_grant();
         write!(
             f,
-            "{} bridges for {:.0} s, {} {} killed: {} calls, {} failed, {} as the wrong person; {renewed:.0} renewals per Grant ({due:.0} at 80 % of each life); {} families \
-             revoked, {} answers lost, {} new sign-ins",
+            "{} bridges for {:.0} s, {} {} killed: {} calls, {} failed, {} as the wrong person; {renewed:.0} renewals \
+             per Grant ({due:.0} at 80 % of each life); {} families revoked, {} answers lost, {} new sign-ins",
             self.size.bridges,
             self.seconds,
             self.kills,
@@ -156,7 +156,7 @@ async fn run(size: Size, victim: Victim) -> Seen {
             signal(world.agent_pid().await, "KILL");
             kills += 1;
             for (person, account) in &accounts {
-                if needs_sign_in(&world, account).await {
+                if needs_sign_in(&world, account) {
                     world.login(person, &[]).await.ok();
                     logins += 1;
                 }
@@ -228,7 +228,7 @@ async fn call(
     kills
 }
 
-async fn needs_sign_in(world: &World, account: &str) -> bool {
+fn needs_sign_in(world: &World, account: &str) -> bool {
     let state = world.state();
     let grants = state["grants"].as_array().cloned().unwrap_or_default();
     grants.iter().any(|grant| grant["account"] == account && grant["state"]["state"] != "active")

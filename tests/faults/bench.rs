@@ -29,13 +29,14 @@ impl Bench {
             [Interposer::start().await, Interposer::start().await, Interposer::start().await]
                 .map(|one| one.expect("a free port"));
         let sandbox = Sandbox::new().expect("dbus and gnome-keyring are installed by cargo xtask setup");
-        let (real, address) = AuthorizationServer::start_behind(issuer.origin()).await.expect("a free port");
+        let (behind, address) =
+            AuthorizationServer::start_behind(issuer.origin()).await.expect("a free port");
         issuer.handle().pass_on_to(address);
-        let (mcp, address) = McpServer::protected_behind(real.handle(), server.origin(), Eras::Both)
+        let (mcp, address) = McpServer::protected_behind(behind.handle(), server.origin(), Eras::Both)
             .await
             .expect("a free port");
         server.handle().pass_on_to(address);
-        let world = World { sandbox, issuer: real, server: mcp };
+        let world = World { sandbox, issuer: behind, server: mcp };
         let read = [Cell::new(0), Cell::new(0), Cell::new(0)];
         let bench = Self { world, issuer, server, stranger, read };
         bench.knobs(|knobs| knobs.access_token_lifetime = 3600);

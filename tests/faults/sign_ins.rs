@@ -291,7 +291,7 @@ fn browser() -> Vec<Case> {
                 b.lie(
                     Where::path("/consent"),
                     Lie::reply(303, &[("location", "http://127.0.0.1:9/callback")], ""),
-                )
+                );
             },
             "did not come back in time",
         ),

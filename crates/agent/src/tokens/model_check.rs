@@ -91,13 +91,21 @@ struct Explored {
     refreshes: usize,
     crashes: BTreeSet<&'static str>,
     troubles: BTreeSet<&'static str>,
-    /// The schedule, what was violated, and what led to it.
-    violation: Option<(usize, Vec<(Invariant, String)>, Vec<String>)>,
+    violation: Option<Violation>,
 }
 
-/// Runs schedules until one violates an invariant, or the `wanted` one; `most` at most. The same seed gives the same
-/// schedules.
-fn explore(plan: Plan, wanted: Option<Invariant>, seed: u64, most: usize) -> Explored {
+/// A schedule that should not be.
+#[derive(Debug)]
+struct Violation {
+    schedule: usize,
+    broken: Vec<(Invariant, String)>,
+    /// What led to it.
+    diary: Vec<String>,
+}
+
+/// Runs schedules until one violates an invariant, or the `wanted` one; `most` at most. The same start gives the
+/// same schedules.
+fn explore(plan: Plan, wanted: Option<Invariant>, start: u64, most: usize) -> Explored {
     // Waits have a deadline by tokio's clock, which nothing drives here.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _context = runtime.enter();
@@ -117,13 +125,14 @@ fn explore(plan: Plan, wanted: Option<Invariant>, seed: u64, most: usize) -> Exp
         explored.crashes.extend(seen.crashes);
         explored.troubles.extend(seen.troubles);
         if seen.violations.iter().any(|(found, _)| wanted.is_none_or(|wanted| wanted == *found)) {
-            explored.violation = Some((explored.schedules, seen.violations, seen.diary));
+            let (broken, diary) = (seen.violations, seen.diary);
+            explored.violation = Some(Violation { schedule: explored.schedules, broken, diary });
         }
     };
     let mut config = Config::new();
     // The recipe's futures are large where nothing is optimised.
     config.stack_size = 1 << 19;
-    Runner::new(RandomScheduler::new_from_seed(seed, most), config).run(schedule);
+    Runner::new(RandomScheduler::new_from_seed(start, most), config).run(schedule);
     std::mem::take(&mut *lock(&explored))
 }
 
@@ -186,8 +195,8 @@ fn share(schedules: usize) -> usize {
 #[test]
 fn every_invariant_holds_on_every_schedule() {
     let explored = explore(Plan::with(None), None, 1, share(20_000));
-    if let Some((at, violations, diary)) = &explored.violation {
-        panic!("schedule {at}: {violations:#?}\n{}", diary.join("\n"));
+    if let Some(Violation { schedule, broken, diary }) = &explored.violation {
+        panic!("schedule {schedule}: {broken:#?}\n{}", diary.join("\n"));
     }
     println!(
         "model check: {} schedules, {} renewals, {} tokens handed out; died at {} places, {} kinds of trouble",
@@ -245,7 +254,7 @@ fn each_mutant_is_caught() {
     ];
     for (mutant, expected) in mutants {
         let explored = explore(Plan::with(Some(mutant)), Some(expected), 2, 5000);
-        let (at, violations, _) = explored.violation.unwrap_or_else(|| panic!("{mutant:?} is not found"));
-        println!("model check: {mutant:?} is found on schedule {at}: {violations:?}");
+        let found = explored.violation.unwrap_or_else(|| panic!("{mutant:?} is not found"));
+        println!("model check: {mutant:?} is found on schedule {}: {:?}", found.schedule, found.broken);
     }
 }

@@ -245,7 +245,7 @@ async fn each_refusal_says_what_to_do() {
         (404, "", "--client-id"),
         (429, "", "try again later"),
         (500, "", "try again later"),
-        (302, "", "no reason"),
+        (302, "", "a redirect, which is not followed"),
     ] {
         let http = Answers::new([(REGISTER, answer(status, "application/json", body))]);
         let text = ask(&http, TokenEndpointAuth::None).await.unwrap_err().to_string();
