@@ -15,11 +15,15 @@ const COLUMNS: [&str; 7] =
 
 /// The table, the reasons for gaps below it, and a sentence on the rows that must be met.
 pub(crate) fn markdown(figures: &Figures, about: &str) -> String {
+    let measured = |row: &&Row| row.keys.iter().any(|key| figures.median(key, HALLPASS).is_some());
+    let shown: Vec<&Row> = ROWS.iter().filter(measured).collect();
+    if shown.is_empty() {
+        return format!("{about}\n");
+    }
     let mut text = format!("{about}\n\n| what | {} | goal | met |\n", COLUMNS.join(" | "));
     let _ = writeln!(text, "|{}", "---|".repeat(COLUMNS.len() + 3));
     let mut gaps: Vec<String> = Vec::new();
     let (mut musts, mut missed) = (0, Vec::new());
-    let shown = ROWS.iter().filter(|row| row.keys.iter().any(|key| figures.median(key, HALLPASS).is_some()));
     for row in shown {
         let cells: Vec<String> = COLUMNS.iter().map(|column| cell(figures, row, column, &mut gaps)).collect();
         let met = (row.met)(figures);
@@ -193,6 +197,7 @@ mod tests {
         figures.add("start_ms", FLOOR, 2.0);
         figures.add("start_ms", HALLPASS, 5.1);
         figures.note("start_ms", "mcp-remote", "could not be installed");
+        assert_eq!(markdown(&Figures::default(), "today"), "today\n");
         let text = markdown(&figures, "today");
         assert!(text.contains("| **no** |") && text.contains("1 of 1 are not: spawn to"), "{text}");
         assert!(text.contains("- mcp-remote, spawn to"), "{text}");
