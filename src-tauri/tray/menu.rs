@@ -103,6 +103,7 @@ fn needs_you(view: &StatusView) -> Vec<Item> {
             }
             ServerState::Connected
             | ServerState::Renewing
+            | ServerState::Switching
             | ServerState::SignedOut
             | ServerState::Open
             | ServerState::Unreachable
@@ -154,6 +155,7 @@ fn server_row(server: &ServerView) -> Item {
         ServerState::NeedsSignIn => Some("needs sign-in".to_owned()),
         ServerState::SignedOut => Some("nobody signed in".to_owned()),
         ServerState::NobodyChosen => Some("nobody chosen".to_owned()),
+        ServerState::Switching => Some("switching".to_owned()),
         ServerState::Connected | ServerState::Renewing | ServerState::Open => None,
     };
     let title = match &word {
@@ -177,8 +179,8 @@ fn server_row(server: &ServerView) -> Item {
             GrantState::NeedsSignIn { .. } => format!("{who} (needs sign-in)"),
             GrantState::Active | GrantState::Revoked => who,
         };
-        let chosen = server.selected.as_ref() == Some(&account.id);
-        Item::Choice { act: Act::Use(id.clone(), account.id.clone()), text, chosen }
+        let act = Act::Use(id.clone(), account.id.clone());
+        Item::Choice { act, text, chosen: grant.selected }
     });
     let people: Vec<Item> = people.collect();
     let nobody = people.is_empty();

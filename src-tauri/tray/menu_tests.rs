@@ -16,7 +16,10 @@ fn view(servers: Value) -> StatusView {
 
 /// A Server whose Accounts are `(id, label, state)`; the first one is selected.
 fn server(id: &str, label: &str, state: &str, people: &[(&str, &str, &str)]) -> Value {
-    let grants: Vec<Value> = people.iter().map(|(id, label, state)| grant(id, label, state)).collect();
+    let mut grants: Vec<Value> = people.iter().map(|(id, label, state)| grant(id, label, state)).collect();
+    if let Some(first) = grants.first_mut() {
+        first["selected"] = json!(true);
+    }
     json!({
         "id": id, "label": label, "endpoint": format!("https://{id}.example/mcp"), "auth": "oauth",
         "state": state, "origin": {"kind": "hand-made"}, "development": false, "private_network": false,
@@ -92,6 +95,19 @@ fn accounts_stand_below_their_server_with_the_current_one_ticked() {
         "  Show in the window…",
     ];
     assert_eq!(shown(&view), [&expected[..], &END].concat());
+}
+
+#[test]
+fn nobody_is_ticked_while_a_bridge_may_still_act_as_somebody_else() {
+    let mut server = server(
+        "github",
+        "GitHub",
+        "switching",
+        &[("a1", "ana-work", "active"), ("b2", "ana-home", "active")],
+    );
+    server["grants"][0]["selected"] = json!(false);
+    let lines = shown(&view(json!([server])));
+    assert_eq!(lines[..3], ["> GitHub (switching)", "  o ana-work", "  o ana-home"]);
 }
 
 #[test]

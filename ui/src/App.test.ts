@@ -52,3 +52,14 @@ test("what was known stays readable when the agent goes, and says so", async () 
   host.revive();
   expect(await screen.findByText("Running")).toBeTruthy();
 });
+
+test("nobody is shown as the one who acts while an app may still act as somebody else", async () => {
+  const host = fakeHost("switching", "?pace=0");
+  render(App, { host });
+  expect(await screen.findByText("Switching")).toBeTruthy();
+  expect(screen.getByTestId("server-github").getAttribute("aria-label")).toContain("as somebody else in a moment");
+  expect(screen.getByTestId("accounts-github").textContent).toContain("2 accounts");
+  screen.getByTestId("server-github").click();
+  await screen.findByText("Who acts as whom");
+  expect(screen.queryByText("In use")).toBeNull();
+});

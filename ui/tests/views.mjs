@@ -25,6 +25,7 @@ export const views = [
   { name: "servers-find-nothing", scene: "servers", words: "No server is called “zebra”.", go: (page) => page.getByTestId("paste-box").fill("zebra") },
   { name: "servers-menu", scene: "servers", words: "ana@home.example", go: click("accounts-github") },
   { name: "servers-switched", scene: "servers", words: "GitHub now acts as ana@home.example.", go: then(click("accounts-github"), (page) => page.getByRole("menuitemradio", { name: /ana@home/ }).click()) },
+  { name: "servers-switching", scene: "switching", words: "Switching" },
   { name: "profile-menu", scene: "servers", words: "Save this choice as a profile…", go: click("profile") },
   { name: "profile-new", scene: "servers", words: "It remembers which account each server uses now.", go: then(click("profile"), (page) => page.getByRole("menuitem", { name: /Save this/ }).click()) },
   { name: "profile-change", scene: "servers", words: "Change the profile Work", go: then(click("profile"), (page) => page.getByRole("menuitem", { name: "Change Work…" }).click()) },

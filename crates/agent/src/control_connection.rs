@@ -8,7 +8,6 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::agent::Agent;
 use crate::listener::{Reader, Writer};
-use crate::profiles::profile_views;
 use crate::servers::NewServer;
 use crate::sign_in::Begun;
 use crate::{error, lifecycle};
@@ -162,7 +161,7 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             let view = agent.use_account(&server, account.as_deref(), app.as_ref(), follow_selection).await?;
             Ok(Response::Switched(Box::new(view)))
         }
-        Request::ListProfiles => Ok(profiles(agent.read(profile_views))),
+        Request::ListProfiles => Ok(profiles(agent.profiles())),
         Request::CreateProfile { name, replace } => agent.create_profile(&name, replace).map(profiles),
         Request::ChangeProfile { name, server, account } => {
             agent.change_profile(&name, &server, account.as_deref()).map(profiles)
@@ -195,7 +194,9 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             Ok(Response::Presets { presets: agent.apply_preset(&digest).await? })
         }
         Request::ListPresets => Ok(Response::Presets { presets: agent.presets() }),
-        Request::RemovePreset { preset } => Ok(Response::Presets { presets: agent.remove_preset(&preset)? }),
+        Request::RemovePreset { preset } => {
+            Ok(Response::Presets { presets: agent.remove_preset(&preset).await? })
+        }
         Request::Doctor => Ok(Response::Checks { checks: agent.checks().await }),
         Request::Stop => {
             lifecycle::retire(agent)?;

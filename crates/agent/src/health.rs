@@ -1,11 +1,11 @@
 //! How Servers are beyond what the state says: a renewal under way, an issuer or a Server out of reach. Held in
 //! memory alone, and gone when it goes well again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use ipc::{Error, ErrorCode, ServerState, ServerView};
-use model::{GrantState, ItemId, ServerId, State};
+use model::{GrantState, ItemId, Server, ServerId, State};
 
 use crate::agent::{Agent, lock};
 use crate::error;
@@ -20,7 +20,10 @@ impl Agent {
     /// All Servers, by id.
     pub(crate) fn server_views(&self) -> Vec<ServerView> {
         let views: Vec<_> = self.read(|state| {
-            state.servers.values().map(|one| (server_view(state, one), record(state, &one.id))).collect()
+            let switching = self.switching(state);
+            let view =
+                |one: &Server| (as_it_acts(server_view(state, one), &switching), record(state, &one.id));
+            state.servers.values().map(view).collect()
         });
         views.into_iter().map(|(view, record)| self.with_health(view, record.as_ref())).collect()
     }
@@ -28,7 +31,8 @@ impl Agent {
     /// One Server.
     pub(crate) fn server_view(&self, id: &ServerId) -> Result<ServerView, Error> {
         let found = self.read(|state| {
-            state.servers.get(id).map(|server| (server_view(state, server), record(state, id)))
+            let server = state.servers.get(id)?;
+            Some((as_it_acts(server_view(state, server), &self.switching(state)), record(state, id)))
         });
         let (view, record) = found.ok_or_else(|| error::no_server(id))?;
         Ok(self.with_health(view, record.as_ref()))
@@ -59,6 +63,20 @@ impl Agent {
         view.trouble = trouble;
         view
     }
+}
+
+/// Nobody is shown as the one who acts while a bridge may still act as somebody else.
+fn as_it_acts(mut view: ServerView, switching: &BTreeSet<ServerId>) -> ServerView {
+    if switching.contains(&view.id) {
+        for grant in &mut view.grants {
+            grant.selected = false;
+        }
+        // What is shut lets nobody act at all.
+        if !matches!(view.state, ServerState::Paused | ServerState::Blocked) {
+            view.state = ServerState::Switching;
+        }
+    }
+    view
 }
 
 /// The record of the Grant that a Server uses now, if it can be used.

@@ -1,6 +1,6 @@
 //! Saved Selections: made, used in one write, forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, ProfileUsedView, ProfileView, SwitchView};
@@ -25,7 +25,7 @@ impl Agent {
             }
             let selection = state.bindings.selection.clone();
             state.profiles.entry(name).or_default().selection = selection;
-            Ok(profile_views(state))
+            Ok(profile_views(state, &self.switching(state)))
         })
         .map_err(error::of_state)?
     }
@@ -50,7 +50,7 @@ impl Agent {
                 Some(account) => profile.selection.insert(server.clone(), account),
                 None => profile.selection.remove(server),
             };
-            Ok(profile_views(state))
+            Ok(profile_views(state, &self.switching(state)))
         })
         .map_err(error::of_state)?
     }
@@ -60,9 +60,14 @@ impl Agent {
         self.change(|state| {
             find(&mut state.profiles, name)?;
             state.profiles.remove(name.trim());
-            Ok(profile_views(state))
+            Ok(profile_views(state, &self.switching(state)))
         })
         .map_err(error::of_state)?
+    }
+
+    /// All Profiles, by name.
+    pub(crate) fn profiles(&self) -> Vec<ProfileView> {
+        self.read(|state| profile_views(state, &self.switching(state)))
     }
 
     /// Puts a Profile in the place of the Selection: one write, then every bridge concerned takes it over.
@@ -87,12 +92,12 @@ impl Agent {
     }
 }
 
-/// All Profiles, by name.
-pub(crate) fn profile_views(state: &State) -> Vec<ProfileView> {
+/// All Profiles. One whose Selection is not yet in force at these Servers is not in use yet.
+fn profile_views(state: &State, switching: &BTreeSet<ServerId>) -> Vec<ProfileView> {
     let view = |(name, profile): (&String, &Profile)| ProfileView {
         name: name.clone(),
         selection: profile.selection.clone(),
-        in_use: profile.selection == state.bindings.selection,
+        in_use: switching.is_empty() && profile.selection == state.bindings.selection,
     };
     state.profiles.iter().map(view).collect()
 }
@@ -165,7 +170,10 @@ mod tests {
         let pairs = |view: &ProfileView| {
             view.selection.iter().map(|(s, a)| format!("{s}={a}")).collect::<Vec<_>>().join(" ")
         };
-        profile_views(state).iter().map(|view| (view.name.clone(), pairs(view), view.in_use)).collect()
+        profile_views(state, &BTreeSet::new())
+            .iter()
+            .map(|view| (view.name.clone(), pairs(view), view.in_use))
+            .collect()
     }
 
     fn row(name: &str, pairs: &str, in_use: bool) -> (String, String, bool) {
@@ -180,6 +188,8 @@ mod tests {
             row("Work", "jira=ana wiki=ana", false),
         ];
         assert_eq!(shown(&state()), rows);
+        let switching = BTreeSet::from([ServerId::parse("jira").unwrap()]);
+        assert!(profile_views(&state(), &switching).iter().all(|view| !view.in_use), "a bridge lags behind");
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub(crate) enum Current {
     Closed { account: Option<AccountId> },
 }
 
+impl Session {
+    /// The bridge has put into force what it was told last.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        *self.acknowledged.borrow() >= self.next_seq
+    }
+}
+
 impl Current {
     /// The person that the rules name.
     pub(crate) fn account(&self) -> Option<&AccountId> {

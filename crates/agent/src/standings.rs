@@ -1,6 +1,6 @@
 //! As whom each bridge acts: worked out at attach, and brought to it when a rule or a Grant changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{AccountId, Asked, AuthKind, Effective, GrantState, ServerId, State, effective_account};
@@ -152,6 +152,16 @@ impl Agent {
         brought
     }
 
+    /// The Servers where a live bridge does not act yet as the rules say: it was not told, or has not acknowledged.
+    /// `state` is held meanwhile, so that both are of one moment.
+    pub(crate) fn switching(&self, state: &State) -> BTreeSet<ServerId> {
+        lock(&self.sessions)
+            .iter()
+            .filter(|(_, session)| !session.is_up_to_date() || !fits(state, session))
+            .map(|(_, session)| session.server.clone())
+            .collect()
+    }
+
     /// What a bridge is told when it attaches has changed: the bridges of these Servers do so again at once.
     pub(crate) fn reattach(&self, servers: &[ServerId]) {
         let mut sessions = lock(&self.sessions);
@@ -294,6 +304,19 @@ fn basis(state: &State, wish: &Wish) -> Option<Basis> {
         grant: grant.map(|grant| (grant.epoch, grant.state.clone())),
         effective,
     })
+}
+
+/// Whether what holds for a Session is what the rules say. That of a Server which is gone is about to be closed.
+fn fits(state: &State, session: &Session) -> bool {
+    let Some(basis) = basis(state, &Wish::of(session)) else { return true };
+    match &session.current {
+        Current::Closed { .. } if basis.shut.is_some() => true,
+        Current::Open => basis.shut.is_none() && basis.auth == AuthKind::None,
+        current @ (Current::Ready { .. } | Current::Closed { .. }) => {
+            let wants_somebody = basis.shut.is_none() && basis.auth != AuthKind::None;
+            wants_somebody && current.account() == basis.effective.account()
+        }
+    }
 }
 
 /// A renewal within `prepare` may have moved the Grant on; the person, and whether it can act, must not

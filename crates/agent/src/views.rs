@@ -14,17 +14,14 @@ use token_store::Readiness;
 
 use crate::agent::{Agent, lock};
 use crate::list_rules;
-use crate::profiles::profile_views;
 use crate::servers::chain;
 
 impl Agent {
     /// Everything at a glance.
     pub(crate) async fn status_view(&self) -> StatusView {
         let keychain = self.keychain_state().await;
-        let (profiles, proxies, pending) = self.read(|state| {
-            let proxies = state.environment.proxies.clone();
-            (profile_views(state), proxies, state.revocations.len())
-        });
+        let (proxies, pending) =
+            self.read(|state| (state.environment.proxies.clone(), state.revocations.len()));
         StatusView {
             agent: AgentView {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -38,7 +35,7 @@ impl Agent {
             },
             servers: self.server_views(),
             sessions: self.session_views(),
-            profiles,
+            profiles: self.profiles(),
             presets: self.presets(),
             sign_ins: self.sign_ins.views(),
             settings: self.settings(),

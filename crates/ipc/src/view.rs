@@ -94,6 +94,9 @@ pub enum ServerState {
     Connected,
     /// The selected Account's token is being renewed.
     Renewing,
+    /// Another Account was chosen, and not every live bridge has taken it over yet: nobody is shown as the one who
+    /// acts until each has, or was cut off.
+    Switching,
     /// The selected Account must sign in again.
     NeedsSignIn,
     /// Nobody is signed in.
@@ -138,7 +141,7 @@ pub struct ServerView {
     pub private_network: bool,
     /// The protocol era that it was last seen to speak.
     pub era: Option<Era>,
-    /// Who uses it now.
+    /// Who is chosen to use it.
     pub selected: Option<AccountId>,
     /// Who is signed in, or was.
     pub grants: Vec<GrantView>,
@@ -205,7 +208,7 @@ pub struct GrantView {
     pub signed_in_at: UnixTime,
     /// When it was last renewed.
     pub renewed_at: Option<UnixTime>,
-    /// The Server uses it now.
+    /// The Server uses it now: it is chosen, and every live bridge has taken that over.
     pub selected: bool,
 }
 

@@ -74,6 +74,7 @@ export const en = {
     row: (name: string, state: string, who: string, apps: number) => `${name}, ${state}, ${who}, ${apps === 0 ? "used by no app" : `used by ${n(apps, "app")}`}`,
     as: (who: string) => `as ${who}`,
     nobody: "nobody",
+    somebodyNew: "as somebody else in a moment",
     noAccount: "no account needed",
     accounts: (count: number) => n(count, "account"),
     switchLabel: (server: string, who: string) => `Who acts at ${server}: ${who}`,
@@ -96,7 +97,7 @@ export const en = {
     development: "development",
   },
   states: {
-    connected: "Connected", renewing: "Renewing", needs_sign_in: "Needs sign-in", signed_out: "Signed out", nobody_chosen: "Nobody chosen",
+    connected: "Connected", renewing: "Renewing", switching: "Switching", needs_sign_in: "Needs sign-in", signed_out: "Signed out", nobody_chosen: "Nobody chosen",
     open: "Connected", unreachable: "Unreachable", paused: "Paused", blocked: "Blocked",
   },
   blockedBy: (who: string) => `Blocked by ${who}`,

@@ -5,10 +5,10 @@ import type { ServerState } from "../ipc/generated/wire";
 import { appsOf, grouped, isPaste, matching } from "./groups";
 
 test("what needs the person comes first, and a state of a newer agent is not taken for a good one", () => {
-  const states = ["connected", "needs_sign_in", "blocked", "paused", "open", "dreaming"] as ServerState[];
+  const states = ["connected", "needs_sign_in", "blocked", "paused", "open", "dreaming", "switching"] as ServerState[];
   const groups = grouped(states.map((state) => server(state, state, { state })));
   expect(groups.attention.map((one) => one.id)).toEqual(["dreaming", "needs_sign_in"]);
-  expect(groups.connected.map((one) => one.id)).toEqual(["connected", "open"]);
+  expect(groups.connected.map((one) => one.id)).toEqual(["connected", "open", "switching"]);
   expect(groups.blocked.map((one) => one.id)).toEqual(["blocked"]);
   expect(groups.others.map((one) => one.id)).toEqual(["paused"]);
 });

@@ -1,7 +1,7 @@
 //! Following a list: what would change is planned and shown; a yes to that digest, and to no other, carries it out
 //! in one write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, PresetPlanView, PresetView};
@@ -140,11 +140,15 @@ impl Agent {
     }
 
     /// Stops following a list. Its Servers stay as hand-made ones; one that it closed stays closed.
-    pub(crate) fn remove_preset(&self, preset: &str) -> Result<Vec<PresetView>, Error> {
+    pub(crate) async fn remove_preset(self: &Arc<Self>, preset: &str) -> Result<Vec<PresetView>, Error> {
         let id = self.known_preset(preset)?;
-        self.change(|state| {
+        let of_list = self.change(|state| {
             state.presets.remove(&id);
+            let mut of_list = BTreeSet::new();
             for server in state.servers.values_mut() {
+                if server.listings.iter().any(|listing| listing.preset == id) {
+                    of_list.insert(server.id.clone());
+                }
                 server.listings.retain(|listing| {
                     listing.preset != id || matches!(listing.standing, ListingStanding::Revoked { .. })
                 });
@@ -152,10 +156,13 @@ impl Agent {
                     server.origin = Origin::HandMade;
                 }
             }
-        })
-        .map_err(error::of_state)?;
+            of_list
+        });
+        let of_list = of_list.map_err(error::of_state)?;
         self.presets.forget(&id);
         self.forget_copy(&id);
+        // Whom the list's rules kept out may act now.
+        self.bring(|session| of_list.contains(&session.server), OlderLeases::Drain).await;
         let now = self.world.now();
         Ok(self.read(|state| views::preset_views(state, &self.presets, now)))
     }

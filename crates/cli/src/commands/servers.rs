@@ -238,6 +238,7 @@ pub(crate) fn state(state: ServerState) -> &'static str {
         ServerState::NobodyChosen => "nobody chosen",
         ServerState::Open => "no sign-in",
         ServerState::Renewing => "renewing",
+        ServerState::Switching => "switching",
         ServerState::Unreachable => "unreachable",
         ServerState::Paused => "paused",
         ServerState::Blocked => "blocked",

@@ -41,6 +41,7 @@ fn exit_code(view: &StatusView) -> u8 {
                 ServerState::NeedsSignIn | ServerState::SignedOut | ServerState::NobodyChosen => true,
                 ServerState::Connected
                 | ServerState::Renewing
+                | ServerState::Switching
                 | ServerState::Open
                 | ServerState::Unreachable
                 | ServerState::Paused
@@ -97,6 +98,7 @@ fn show(out: Output, view: &StatusView) {
             ServerState::NobodyChosen => out.talk(format!("  next: hallpass switch {} <account>", server.id)),
             ServerState::Connected
             | ServerState::Renewing
+            | ServerState::Switching
             | ServerState::Open
             | ServerState::Unreachable
             | ServerState::Paused

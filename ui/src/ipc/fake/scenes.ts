@@ -7,7 +7,7 @@ import { account, agent, fault, grant, lapsed, now, server, session, settle, wor
 export const scenes = [
   "empty", "first-run", "servers", "one", "needs-sign-in", "stopped", "starting", "incompatible", "broken", "slow",
   "offline", "keychain-locked", "keychain-absent", "many", "hostile", "presets", "no-tray", "disk-full", "changed-outside",
-  "app-running", "unverified", "wrong-person", "signing-in", "unsaved", "dark", "open",
+  "app-running", "unverified", "wrong-person", "signing-in", "unsaved", "dark", "open", "switching",
 ] as const;
 export type Scene = (typeof scenes)[number];
 
@@ -151,9 +151,14 @@ const MAKE: Record<Scene, () => World> = {
     made.shell.open = { page: "sign_in", server: "linear" };
     return made;
   },
+  switching: () => {
+    const made = full();
+    made.status.servers.filter((one) => one.id === "github").forEach((one) => { one.state = "switching"; });
+    return made;
+  },
 };
 
-/** Two people, two profiles, a server in every state. */
+/** Two people, two profiles, a server in every state that stays. */
 function full(): World {
   const ana = account("a-ana", "ana@acme.example", { name: "Ana Acme" });
   const home = account("a-home", "ana@home.example", { name: "Ana", issuer: "https://github.example" });

@@ -118,6 +118,7 @@ export function settle(world: World): void {
       one.selected = one.account.id === server.selected;
     }
     server.state = stateOf(server);
+    if (server.state === "switching") server.grants.forEach((one) => { one.selected = false; });
     for (const session of sessions.filter((session) => session.server === server.id)) {
       session.account = server.bound_apps[session.app] ?? server.selected;
     }
@@ -125,7 +126,7 @@ export function settle(world: World): void {
   const selection = Object.fromEntries(servers.flatMap((s) => (s.selected === null ? [] : [[s.id, s.selected]])));
   const key = (of: Record<string, string>) => JSON.stringify(Object.entries(of).sort());
   for (const profile of profiles) {
-    profile.in_use = key(profile.selection) === key(selection);
+    profile.in_use = key(profile.selection) === key(selection) && servers.every((one) => one.state !== "switching");
   }
 }
 
@@ -138,5 +139,5 @@ function stateOf(server: ServerView): ServerView["state"] {
   if (server.grants.length === 0) return "signed_out";
   if (chosen === undefined) return "nobody_chosen";
   if (chosen.state === "needs_sign_in") return "needs_sign_in";
-  return server.state === "renewing" ? "renewing" : "connected";
+  return server.state === "renewing" || server.state === "switching" ? server.state : "connected";
 }

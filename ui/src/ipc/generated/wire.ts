@@ -1176,7 +1176,7 @@ export type ServerId = string;
 /**
  * A word for how a Server is.
  */
-export type ServerState = "connected" | "renewing" | "needs_sign_in" | "signed_out" | "nobody_chosen" | "open" | "unreachable" | "paused" | "blocked";
+export type ServerState = "connected" | "renewing" | "switching" | "needs_sign_in" | "signed_out" | "nobody_chosen" | "open" | "unreachable" | "paused" | "blocked";
 
 /**
  * A Server.
