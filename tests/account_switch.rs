@@ -1,6 +1,7 @@
 //! Switching accounts while apps run.
 
 mod interleaved;
+mod orders;
 mod shown;
 
 use serde_json::json;

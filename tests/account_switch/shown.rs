@@ -1,5 +1,4 @@
-//! What is shown of a switch: nobody has the tick before every bridge has taken the switch over, and a hanging
-//! issuer holds up neither another switch nor a sign-out.
+//! What is shown of a switch: nobody has the tick before every bridge has taken it over.
 
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use ipc::{Call, Connection, Error, FromAgent, Request, Response, Role};
 use platform::Root;
 
-use super::World;
+use super::{LIMIT, World};
 
 /// A caller of the agent of a world. The agent must be running.
 pub(crate) struct Control {
@@ -22,13 +22,30 @@ impl Control {
 
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&mut self, request: Request) -> Result<Response, Error> {
+        let asked = self.begin(request).await;
+        loop {
+            let (id, result) = self.next_reply().await;
+            if id == asked {
+                return result;
+            }
+        }
+    }
+
+    /// Asks without waiting; the number of the answer.
+    pub(crate) async fn begin(&mut self, request: Request) -> u64 {
         self.next += 1;
         let call = Call { id: self.next, request };
         self.connection.writer.send(&call).await.expect("the agent reads");
+        self.next
+    }
+
+    /// The next answer, whatever it answers.
+    pub(crate) async fn next_reply(&mut self) -> (u64, Result<Response, Error>) {
         loop {
-            match self.connection.reader.next::<FromAgent>().await.expect("a line of the agent's") {
-                Some(FromAgent::Reply { id, result }) if id == self.next => return result,
-                Some(FromAgent::Reply { .. } | FromAgent::Event { .. }) => {}
+            let message = tokio::time::timeout(LIMIT, self.connection.reader.next::<FromAgent>());
+            match message.await.expect("the agent answers in time").expect("a line of the agent's") {
+                Some(FromAgent::Reply { id, result }) => return (id, result),
+                Some(FromAgent::Event { .. }) => {}
                 None => panic!("the agent is gone"),
             }
         }

@@ -36,8 +36,6 @@ pub(crate) struct Agent {
     pub(crate) presets: Presets,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) started_at: UnixTime,
-    /// Held while a change of who acts is brought to the bridges, so that two changes never mix.
-    pub(crate) switching: tokio::sync::Mutex<()>,
     /// Something that views show has changed.
     pub(crate) events: broadcast::Sender<Event>,
     /// Something that the schedule depends on has changed.
@@ -66,7 +64,6 @@ impl Agent {
             presets: Presets::default(),
             lifecycle: Lifecycle::default(),
             started_at: world.now(),
-            switching: tokio::sync::Mutex::new(()),
             events: broadcast::channel(256).0,
             reschedule: Notify::new(),
             stop: Notify::new(),

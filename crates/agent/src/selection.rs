@@ -36,9 +36,11 @@ impl Agent {
         };
         let brought = self.bring(concerned, OlderLeases::Drain).await;
         self.read(|state| {
-            let in_force = chosen.clone().or_else(|| state.bindings.selection.get(server).cloned());
-            let found = in_force.as_ref().and_then(|id| state.accounts.get(id));
-            let grant = in_force.as_ref().and_then(|id| state.grant(id, server));
+            // Another order may have come meanwhile: what is said is what holds.
+            let bound = app.and_then(|app| state.bindings.apps.get(app)?.get(server));
+            let in_force = bound.or_else(|| state.bindings.selection.get(server));
+            let found = in_force.and_then(|id| state.accounts.get(id));
+            let grant = in_force.and_then(|id| state.grant(id, server));
             Ok(SwitchView {
                 server: server.clone(),
                 app: app.cloned(),

@@ -78,7 +78,6 @@ pub(crate) struct Lease {
 /// A switch that a bridge has not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) session: SessionId,
     seq: u64,
     acknowledged: watch::Receiver<u64>,
 }
@@ -173,11 +172,15 @@ impl Sessions {
         self.set(id, current);
         let session = self.live.get_mut(&id)?;
         session.next_seq += 1;
-        let seq = session.next_seq;
-        let acknowledged = session.acknowledged.subscribe();
         // A send that fails means that the connection is just ending; waiting for it shows that.
-        let _ending = session.outbox.send(AgentMessage::Switched { seq, standing, older });
-        Some(Pending { session: id, seq, acknowledged })
+        let _ending = session.outbox.send(AgentMessage::Switched { seq: session.next_seq, standing, older });
+        self.unacknowledged(id)
+    }
+
+    /// What a Session was told last, if it has not acknowledged that yet.
+    pub(crate) fn unacknowledged(&self, id: SessionId) -> Option<Pending> {
+        let session = self.live.get(&id).filter(|session| !session.is_up_to_date())?;
+        Some(Pending { seq: session.next_seq, acknowledged: session.acknowledged.subscribe() })
     }
 
     /// Makes every lease of a Session void.

@@ -1,7 +1,8 @@
 //! As whom each bridge acts: worked out at attach, and brought to it when a rule or a Grant changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{AccountId, Asked, AuthKind, Effective, GrantState, ServerId, State, effective_account};
 use token_lease::{AccessToken, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts, Standing};
@@ -12,11 +13,24 @@ use crate::sessions::{ACKNOWLEDGE_WITHIN, Current, Session, SessionId};
 use crate::tokens::Trouble;
 use crate::{error, faults, list_rules, pauses};
 
+/// How long a live bridge goes on as it was while the next person's token is fetched. An issuer that takes longer leaves
+/// the bridge closed until it has answered.
+const TOKEN_WITHIN: Duration = Duration::from_secs(5);
+
 /// How many bridges took a change over, and how many were cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Brought {
     pub(crate) acknowledged: usize,
     pub(crate) cut_off: usize,
+}
+
+/// What became of one bridge's share of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// There was nothing to tell, or it is gone.
+    Nothing,
+    Acknowledged,
+    CutOff,
 }
 
 /// What a connection asks for, kept to ask again.
@@ -89,67 +103,82 @@ impl Agent {
 
     /// Brings what the state says now to every Session that `concerned` picks, and waits until each has
     /// acknowledged it or was cut off.
+    ///
+    /// Orders need not wait for each other: each Session is told what the state says in the moment in which it is
+    /// told, so whichever of two orders comes last tells the same person as the other would.
     pub(crate) async fn bring(
         self: &Arc<Self>,
         concerned: impl Fn(&Session) -> bool,
         older: OlderLeases,
     ) -> Brought {
-        let _one_at_a_time = self.switching.lock().await;
-        let wishes: Vec<(SessionId, Wish, Current)> = lock(&self.sessions)
-            .iter()
-            .filter(|(_, session)| concerned(session))
-            .map(|(id, session)| (id, Wish::of(session), session.current.clone()))
-            .collect();
-        if older == OlderLeases::Void {
-            // Void at once, not only when the new standing is known.
-            let mut sessions = lock(&self.sessions);
-            for (id, _, _) in &wishes {
-                sessions.void(*id);
-            }
-        }
-        let mut prepared: BTreeMap<(ServerId, Option<AccountId>), Prepared> = BTreeMap::new();
-        let mut pending = Vec::new();
-        for (id, wish, current) in wishes {
-            let Some(basis) = self.read(|state| basis(state, &wish)) else {
-                // The Server is gone: the connection ends.
-                lock(&self.sessions).close(id);
-                continue;
-            };
-            let key = (wish.server.clone(), basis.effective.account().cloned());
-            let unchanged = older == OlderLeases::Drain
-                && matches!(&current, Current::Ready { account, .. } if Some(account) == key.1.as_ref())
-                && matches!(&basis.grant, Some((_, GrantState::Active)))
-                && basis.shut.is_none();
-            if unchanged {
-                continue;
-            }
-            if !prepared.contains_key(&key) {
-                let value = self.prepare(&wish.server, &basis).await;
-                prepared.insert(key.clone(), value);
-            }
-            let Some(value) = prepared.get(&key).cloned() else { continue };
-            let mut sessions = lock(&self.sessions);
-            let lease = sessions.new_lease_id();
-            let (current, standing) = settle(value, &basis, lease);
-            pending.extend(sessions.push(id, current, standing, older));
-        }
+        let picked = self.pick(concerned, older);
+        // Each is a task of its own, which ends even where the caller is gone.
+        let told = |id| {
+            let agent = Arc::clone(self);
+            tokio::spawn(async move { agent.bring_to(id, older).await })
+        };
+        let told: Vec<_> = picked.into_iter().map(told).collect();
         let mut brought = Brought::default();
-        let limit = faults::acknowledge_within(&self.root).unwrap_or(ACKNOWLEDGE_WITHIN);
-        let waits =
-            pending.into_iter().map(|pending| async move { (pending.session, pending.wait(limit).await) });
-        let waits: Vec<_> = waits.map(tokio::spawn).collect();
-        for wait in waits {
-            match wait.await {
-                Ok((_, true)) => brought.acknowledged += 1,
-                Ok((session, false)) => {
-                    brought.cut_off += 1;
-                    lock(&self.sessions).close(session);
-                }
-                Err(error) => tracing::error!(%error, "waiting for an acknowledgement broke off"),
+        for told in told {
+            match told.await {
+                Ok(Told::Nothing) => {}
+                Ok(Told::Acknowledged) => brought.acknowledged += 1,
+                Ok(Told::CutOff) => brought.cut_off += 1,
+                Err(error) => tracing::error!(%error, "bringing a switch to a bridge broke off"),
             }
         }
         self.changed();
         brought
+    }
+
+    /// The Sessions that an order concerns. What is to be void is so at once, not only when the new standing is known.
+    fn pick(&self, concerned: impl Fn(&Session) -> bool, older: OlderLeases) -> Vec<SessionId> {
+        let mut sessions = lock(&self.sessions);
+        let picked: Vec<SessionId> =
+            sessions.iter().filter(|(_, session)| concerned(session)).map(|(id, _)| id).collect();
+        for id in picked.iter().filter(|_| older == OlderLeases::Void) {
+            sessions.void(*id);
+        }
+        picked
+    }
+
+    /// Brings what the state says to one Session.
+    async fn bring_to(self: &Arc<Self>, id: SessionId, older: OlderLeases) -> Told {
+        let pending = loop {
+            let Some(wish) = lock(&self.sessions).get(id).map(Wish::of) else { return Told::Nothing };
+            let Some(basis) = self.read(|state| basis(state, &wish)) else {
+                // The Server is gone: the connection ends.
+                lock(&self.sessions).close(id);
+                return Told::Nothing;
+            };
+            let prepared = self.prepare_soon(&wish.server, &basis, older).await;
+            // No change of a rule comes between this look and what the bridge is told.
+            let state = self.state_file();
+            if !self::basis(state.get(), &wish).is_some_and(|now| same_person(&now, &basis)) {
+                continue;
+            }
+            let mut sessions = lock(&self.sessions);
+            let Some(session) = sessions.get(id) else { return Told::Nothing };
+            // It acts as this person already, or was told so by another order a moment ago.
+            let unchanged = older == OlderLeases::Drain
+                && matches!(&session.current, Current::Ready { account, .. } if Some(account) == basis.effective.account())
+                && matches!(&basis.grant, Some((_, GrantState::Active)))
+                && basis.shut.is_none();
+            break if unchanged {
+                sessions.unacknowledged(id)
+            } else {
+                let lease = sessions.new_lease_id();
+                let (current, standing) = settle(prepared, &basis, lease);
+                sessions.push(id, current, standing, older)
+            };
+        };
+        let Some(pending) = pending else { return Told::Nothing };
+        let limit = faults::acknowledge_within(&self.root).unwrap_or(ACKNOWLEDGE_WITHIN);
+        if pending.wait(limit).await {
+            return Told::Acknowledged;
+        }
+        lock(&self.sessions).close(id);
+        Told::CutOff
     }
 
     /// The Servers where a live bridge does not act yet as the rules say: it was not told, or has not acknowledged.
@@ -195,6 +224,29 @@ impl Agent {
         };
         if lock(&self.sessions).waits_for(account, server) {
             self.bring(waits, OlderLeases::Drain).await;
+        }
+    }
+
+    /// [`Self::prepare`] for a bridge that is live: it goes on as it was meanwhile, so this takes no longer than
+    /// [`TOKEN_WITHIN`], and nothing at all where what it had is void. A token that comes later opens the bridge then.
+    async fn prepare_soon(
+        self: &Arc<Self>,
+        server: &ServerId,
+        basis: &Basis,
+        older: OlderLeases,
+    ) -> Prepared {
+        let limit = match older {
+            OlderLeases::Drain => TOKEN_WITHIN,
+            OlderLeases::Void => Duration::ZERO,
+        };
+        match (tokio::time::timeout(limit, self.prepare(server, basis)).await, basis.effective.account()) {
+            (Ok(prepared), _) => prepared,
+            (Err(_), Some(account)) => {
+                let trouble =
+                    Trouble::ForNow("the sign-in is still being renewed, so nothing was sent".to_owned());
+                Prepared::Closed(closed(&trouble, server, self.person(account)))
+            }
+            (Err(_), None) => Prepared::Closed(error::nobody_chosen(server, true)),
         }
     }
 
