@@ -69,7 +69,7 @@ impl Bridge {
             (Kind::Notification, _) => self.pass_on(None, &message),
             (Kind::Response, _) => {
                 if let Some((session, line)) = self.asked.answer(&message) {
-                    self.post(session, line);
+                    self.post_answer(session, line);
                 }
             }
         }

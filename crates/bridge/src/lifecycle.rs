@@ -268,6 +268,15 @@ impl Bridge {
         }
     }
 
+    /// Sends the host's answer to a question of the server.
+    pub(crate) fn post_answer(&mut self, key: SessionKey, body: Bytes) {
+        let Some(upstream) = self.sessions.get(&key).map(|s| s.upstream.clone()) else { return };
+        match self.credential(key) {
+            Ok(credential) => drop(tokio::spawn(opening::answer(upstream, body, credential))),
+            Err(failure) => tracing::debug!(%failure, "not sent"),
+        }
+    }
+
     /// Answers a call with an error and forgets it.
     pub(crate) fn fail(&mut self, key: CallKey, failure: &Failure) {
         if let Some(trouble) = failure.of_server() {

@@ -18,6 +18,11 @@ use crate::http::Repeat;
 use crate::message::{Kind, Message};
 use crate::upstream::Upstream;
 
+/// Pauses before the host's answer is sent once more.
+const ANSWER_AGAIN: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)];
+/// How long a server may take to accept it: it has nothing to work out.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Revisions are dates, so they can be compared as text.
 const FIRST_WITHOUT_HANDSHAKE: &str = "2026-07-28";
 
@@ -78,7 +83,42 @@ fn is_of_a_later_revision(asked: Option<&str>, answer: &Message) -> bool {
     given.is_some_and(|given| *given >= *FIRST_WITHOUT_HANDSHAKE && asked != Some(&*given))
 }
 
-/// Delivers a notification or a response; there is nobody to tell when it fails.
+/// Delivers the host's answer to a question of the server, and again where it got lost: a call waits for it. Each time it
+/// goes out as the person whose session asked, or not at all.
+pub(crate) async fn answer(upstream: Arc<Upstream>, body: Bytes, mut credential: Credential) {
+    let headers = upstream.handshake_headers();
+    for pause in ANSWER_AGAIN.map(Some).into_iter().chain([None]) {
+        let sent = upstream.authorized(Method::POST, headers, credential, body.clone(), Repeat::Safe);
+        match tokio::time::timeout(ANSWER_WITHIN, sent).await {
+            // Whatever it says, it has heard it.
+            Ok(Ok((mut answer, _))) if !answer.head.status.is_server_error() => {
+                tracing::debug!(status = answer.head.status.as_u16(), "delivered");
+                let _ = answer.whole(64 * 1024).await;
+                return;
+            }
+            Ok(Err(failure)) if !matches!(failure, Failure::Unreachable(_)) => {
+                tracing::info!(%failure, "the host's answer was not delivered");
+                return;
+            }
+            Ok(Ok((answer, _))) => tracing::debug!(status = answer.head.status.as_u16(), "not delivered yet"),
+            Ok(Err(failure)) => tracing::debug!(%failure, "not delivered yet"),
+            Err(_) => tracing::debug!("not delivered yet: the server is silent"),
+        }
+        let Some(pause) = pause else { break };
+        tokio::time::sleep(pause).await;
+        // The session may be over by now, or its person signed out.
+        match upstream.credential().await {
+            Ok(now) => credential = now,
+            Err(failure) => {
+                tracing::info!(%failure, "the host's answer was not delivered");
+                return;
+            }
+        }
+    }
+    tracing::warn!("the host's answer was not delivered: the server cannot be reached");
+}
+
+/// Delivers a notification; there is nobody to tell when it fails.
 pub(crate) async fn deliver(upstream: Arc<Upstream>, body: Bytes, credential: Credential) {
     let headers = upstream.handshake_headers();
     match upstream.authorized(Method::POST, headers, credential, body, Repeat::Never).await {

@@ -16,6 +16,8 @@ mod framing;
 mod handshake;
 /// Many calls, many switches: nobody is ever somebody else.
 mod interleaved;
+/// The host's answers to questions of a server.
+mod lost_answers;
 /// Revision 2026-07-28.
 mod stateless;
 /// Another person, while calls are under way.

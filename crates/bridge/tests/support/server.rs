@@ -34,6 +34,11 @@ impl Seen {
         self.headers.get(name).map(|v| v.to_str().unwrap())
     }
 
+    /// The host's answer to a question of the server.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.method == Method::POST && self.body.get("result").is_some()
+    }
+
     pub(crate) fn rpc(&self) -> &str {
         self.body["method"].as_str().unwrap_or_default()
     }
@@ -52,6 +57,9 @@ pub(crate) struct State {
     pub(crate) modern: Mutex<bool>,
     /// Answered instead of everything, if set.
     pub(crate) instead: Mutex<Option<(u16, &'static str, String)>>,
+    /// What becomes of the host's next answers, the last one first, before they are looked at: this status, or the
+    /// connection breaks.
+    pub(crate) spoilt_answers: Mutex<Vec<Option<u16>>>,
     /// `slow` waits for a permit.
     pub(crate) gate: Semaphore,
     /// Live sessions and whose they are.
@@ -82,6 +90,7 @@ impl Server {
             open: Mutex::new(false),
             modern: Mutex::new(false),
             instead: Mutex::default(),
+            spoilt_answers: Mutex::default(),
             gate: Semaphore::new(0),
             sessions: Mutex::default(),
             wrong: Mutex::default(),
@@ -98,7 +107,7 @@ impl Server {
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
                         let state = state.clone();
-                        async move { Ok::<_, Infallible>(state.answer(request).await) }
+                        async move { state.answer(request).await.ok_or("lost") }
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -152,12 +161,23 @@ impl Server {
 }
 
 impl State {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    /// `None`: the connection breaks.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Option<Response<Body>> {
         let (head, body) = request.into_parts();
         let raw = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Value = serde_json::from_slice(&raw).unwrap_or_default();
         let seen = Seen { method: head.method.clone(), headers: head.headers, body, raw };
         self.seen.lock().unwrap().push(seen.clone());
+        if seen.is_answer() {
+            let fate = self.spoilt_answers.lock().unwrap().pop();
+            if let Some(fate) = fate {
+                return fate.map(|status| reply(status, "text/plain", "no".to_owned()));
+            }
+        }
+        Some(self.respond(seen).await)
+    }
+
+    async fn respond(self: Arc<Self>, seen: Seen) -> Response<Body> {
         if let Some((status, kind, text)) = self.instead.lock().unwrap().clone() {
             return reply(status, kind, text);
         }
