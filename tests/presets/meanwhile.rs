@@ -26,7 +26,7 @@ async fn nothing_is_done_when_something_has_changed_between_plan_and_yes() {
         Response::PresetPlan(plan) => plan.digest,
         other => panic!("no plan: {other:?}"),
     };
-    let update = Request::PlanPresetUpdate { preset: LIST.to_owned() };
+    let update = Request::PlanPresetUpdate { preset: LIST.to_owned(), bring_back: Vec::new() };
     // A server that the plan speaks of is gone.
     let digest = plan(control.ask(update.clone()).await.unwrap());
     world.run(&["servers", "remove", SERVER]).await.ok();

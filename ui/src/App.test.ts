@@ -63,3 +63,12 @@ test("nobody is shown as the one who acts while an app may still act as somebody
   await screen.findByText("Who acts as whom");
   expect(screen.queryByText("In use")).toBeNull();
 });
+
+test("what a person removed of a list is shown as that, and can be brought back", async () => {
+  const host = fakeHost("presets", "?pace=0");
+  render(App, { host });
+  (await screen.findByTestId("tab-presets")).click();
+  expect(await screen.findByText("com.acme/crm")).toBeTruthy();
+  screen.getByRole("button", { name: "Bring back com.acme/crm" }).click();
+  await waitFor(() => expect(host.calls["plan_preset_update"]).toBe(1));
+});

@@ -187,8 +187,8 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             let plan = agent.plan_preset(&source, key.as_deref(), ca.as_deref()).await?;
             Ok(Response::PresetPlan(Box::new(plan)))
         }
-        Request::PlanPresetUpdate { preset } => {
-            Ok(Response::PresetPlan(Box::new(agent.plan_preset_update(&preset).await?)))
+        Request::PlanPresetUpdate { preset, bring_back } => {
+            Ok(Response::PresetPlan(Box::new(agent.plan_preset_update(&preset, &bring_back).await?)))
         }
         Request::ApplyPreset { digest } => {
             Ok(Response::Presets { presets: agent.apply_preset(&digest).await? })

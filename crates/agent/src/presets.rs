@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::agent::{Agent, lock};
 
+pub(crate) use follow::remember_removed;
 pub(crate) use look::run;
 
 /// Lists as they were last accepted, and plans that were shown.

@@ -11,7 +11,7 @@ use token_store::StoreError;
 use crate::agent::Agent;
 use crate::issuer_calls::Revoked;
 use crate::network::Access;
-use crate::{error, list_rules, people, profiles};
+use crate::{error, list_rules, people, presets, profiles};
 
 /// Whether the issuer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,9 @@ impl Agent {
         self.change(|state| {
             // Whoever signed in meanwhile is signed out as well.
             state.end_grants(|grant| grant.server == *server);
-            state.servers.remove(server);
+            if let Some(gone) = state.servers.remove(server) {
+                presets::remember_removed(state, &gone);
+            }
             state.bindings.selection.remove(server);
             profiles::forget_server(state, server);
             state.paused.remove(server);

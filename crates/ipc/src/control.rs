@@ -279,6 +279,9 @@ pub enum Request {
     PlanPresetUpdate {
         /// The list's id.
         preset: String,
+        /// Names of servers on it that the person removed, and wants back.
+        #[serde(default)]
+        bring_back: Vec<String>,
     },
     /// Carries out a plan that was shown. Answer: `Presets`.
     ApplyPreset {

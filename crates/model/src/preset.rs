@@ -91,6 +91,9 @@ pub struct PresetRecord {
     /// Why the last attempt failed, one sentence; the list accepted before stays in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Names of servers on the list that the person removed: they stay away until the person brings them back.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removed: BTreeSet<String>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

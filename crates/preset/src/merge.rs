@@ -31,6 +31,8 @@ pub struct Source<'a> {
     pub title: &'a str,
     /// Who vouches for it.
     pub trust: &'a Trust,
+    /// Names on it that the person removed.
+    pub removed: &'a BTreeSet<String>,
 }
 
 /// Compares a list with the state.
@@ -125,6 +127,18 @@ impl<'a> Merging<'a> {
         if let Some((server, known)) = same {
             let what = changed(server, known, listing, remote);
             return self.keep(entry, server, what);
+        }
+        // What a list makes mandatory is nothing that a person can do without.
+        if self.source.removed.contains(&entry.name) && !listing.mandatory {
+            let shown = Shown::of_entry(self.source.title, entry);
+            let item = Item {
+                name: entry.name.clone(),
+                server: None,
+                shown,
+                what: What::Removed,
+                warnings: Vec::new(),
+            };
+            return self.items.push(item);
         }
         let listed_first = |listing: &Listing| listing.standing != ListingStanding::Listed;
         let before = self.mine(&entry.name).min_by_key(|(_, known)| listed_first(known));

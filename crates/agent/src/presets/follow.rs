@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, PresetPlanView, PresetView};
 use model::{
-    ListingStanding, Origin, PresetId, PresetRecord, PrivateAuthority, Seen, ServerId, State, WebAddress,
+    ListingStanding, Origin, PresetId, PresetRecord, PrivateAuthority, Seen, Server, ServerId, State,
+    WebAddress,
 };
 use preset::{Accepted, Item, List, MergePlan, Offered, PublicKey, Trust, What};
 use token_lease::OlderLeases;
@@ -76,6 +77,7 @@ impl Agent {
             checked_at: Some(self.world.now()),
             problem: None,
             authority,
+            removed: known.as_ref().map(|record| record.removed.clone()).unwrap_or_default(),
             extra: known.map(|record| record.extra).unwrap_or_default(),
             seen: Some(accepted.seen),
         };
@@ -85,14 +87,26 @@ impl Agent {
         Ok(self.show(Shown { record, checked, bytes, warnings, closed: Vec::new() }))
     }
 
-    /// Fetches a followed list anew and works out what would change.
-    pub(crate) async fn plan_preset_update(self: &Arc<Self>, preset: &str) -> Result<PresetPlanView, Error> {
+    /// Fetches a followed list anew and works out what would change, with the servers of it that the person had
+    /// removed and wants back.
+    pub(crate) async fn plan_preset_update(
+        self: &Arc<Self>,
+        preset: &str,
+        bring_back: &[String],
+    ) -> Result<PresetPlanView, Error> {
         let id = self.known_preset(preset)?;
         let look = self.presets.look(&id);
         let _one_look = look.lock().await;
         let closed = self.look_for(&id).await?;
-        let record = self.read(|state| state.presets.get(&id).cloned()).ok_or_else(|| no_preset(preset))?;
+        let mut record =
+            self.read(|state| state.presets.get(&id).cloned()).ok_or_else(|| no_preset(preset))?;
         let checked = self.presets.checked(&record).ok_or_else(|| no_preset(preset))?;
+        for name in bring_back {
+            let is_listed = checked.list.servers.iter().any(|entry| entry.name == *name);
+            if !record.removed.remove(name) || !is_listed {
+                return Err(not_removed(&record.title, name));
+            }
+        }
         Ok(self.show(Shown { closed, ..Shown::waiting(&record, &checked) }))
     }
 
@@ -124,7 +138,9 @@ impl Agent {
                     .filter(|server| before.get(&server.id).is_some_and(|headers| *headers != server.headers))
                     .map(|server| server.id.clone())
                     .collect();
-                state.presets.insert(id.clone(), shown.record.clone());
+                let mut record = shown.record.clone();
+                record.removed.retain(|name| !is_here(state, &id, name));
+                state.presets.insert(id.clone(), record);
                 Ok((applied, reattach))
             })
             .map_err(error::of_state)?;
@@ -269,6 +285,29 @@ impl Agent {
     }
 }
 
+/// Whether a Server stands for this name on a list.
+fn is_here(state: &State, preset: &PresetId, name: &str) -> bool {
+    let stands = |server: &Server| server.in_force().any(|l| l.preset == *preset && l.name == name);
+    state.servers.values().any(stands)
+}
+
+/// A person removes a Server: the lists that name it do not bring it again. To be called when it is gone.
+pub(crate) fn remember_removed(state: &mut State, server: &Server) {
+    for listing in server.in_force() {
+        if !is_here(state, &listing.preset, &listing.name)
+            && let Some(record) = state.presets.get_mut(&listing.preset)
+        {
+            record.removed.insert(listing.name.clone());
+        }
+    }
+}
+
+fn not_removed(title: &str, name: &str) -> Error {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    Error::new(ErrorCode::NotFound, format!("{title} names no server {shown} that you removed"))
+        .hint("hallpass presets list shows those that you removed")
+}
+
 /// Whether a newer file was seen than the one that the person said yes to.
 pub(super) fn is_ahead(record: &PresetRecord) -> bool {
     let digest = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.sha256.clone());
@@ -284,7 +323,12 @@ pub(super) fn planned(state: &State, shown: &Shown, now: model::UnixTime) -> Mer
 
 /// What a checked list would change in the state.
 pub(super) fn merged(state: &State, record: &PresetRecord, checked: &Checked) -> MergePlan {
-    let source = preset::Source { preset: &record.id, title: &record.title, trust: &checked.trust };
+    let source = preset::Source {
+        preset: &record.id,
+        title: &record.title,
+        trust: &checked.trust,
+        removed: &record.removed,
+    };
     let mut plan = preset::merge(state, source, &checked.list);
     for item in &mut plan.items {
         if let (What::New { server, .. } | What::Clash { server, .. }, Trust::Verified { .. }) =

@@ -136,8 +136,7 @@ impl Agent {
             };
             let closed: Vec<Item> = plan.items.iter().filter(revoked).cloned().collect();
             preset::apply(state, &MergePlan { items: closed.clone(), ..plan.clone() });
-            let is_nothing = |item: &&Item| matches!(item.what, What::Same | What::Unsupported { .. });
-            let nothing_else = plan.items.iter().all(|item| is_nothing(&item) || revoked(&item));
+            let nothing_else = plan.items.iter().all(|item| item.what.is_nothing() || revoked(&item));
             if nothing_else {
                 record.in_force.clone_from(&record.seen);
             } else if let (Some(in_force), Some(seen)) = (&mut record.in_force, &record.seen) {

@@ -42,6 +42,7 @@ fn preset_view(state: &State, record: &PresetRecord, checked: Option<&Checked>, 
         checked_at: record.seen.as_ref().map(|seen| seen.last_success),
         problem: record.problem.clone(),
         servers: state.servers.values().filter(named).map(|server| server.id.clone()).collect(),
+        removed: record.removed.iter().cloned().collect(),
         waiting: waiting.filter(|plan| !plan.empty),
     }
 }
@@ -86,8 +87,13 @@ pub(super) fn plan_view(state: &State, shown: &Shown, plan: &MergePlan, digest: 
         contact: seen.and_then(|seen| seen.contact.clone()),
         items,
         warnings,
-        empty: plan.is_empty() && state.presets.contains_key(&record.id),
+        empty: plan.is_empty() && state.presets.get(&record.id).is_some_and(|known| is_same(known, record)),
     }
+}
+
+/// Whether a subscription stays one to the same place, with the same key and trust.
+fn is_same(known: &PresetRecord, record: &PresetRecord) -> bool {
+    (&known.source, &known.key, &known.authority) == (&record.source, &record.key, &record.authority)
 }
 
 fn item_view(state: &State, item: &Item) -> PresetItemView {
@@ -139,6 +145,7 @@ fn kind(what: &What) -> PresetItemKind {
         What::Gone { .. } => PresetItemKind::Gone,
         What::Revoked { .. } => PresetItemKind::Revoked,
         What::Same => PresetItemKind::Same,
+        What::Removed => PresetItemKind::Removed,
         What::Unsupported { .. } => PresetItemKind::Clash,
     }
 }
@@ -161,6 +168,7 @@ fn reason(item: &Item) -> String {
         }
         What::Revoked { standing: ListingStanding::Listed | ListingStanding::Gone } => "closed".to_owned(),
         What::Same => "unchanged".to_owned(),
+        What::Removed => "removed by you".to_owned(),
         What::Unsupported { reason } => format!("cannot be used: it {reason}"),
     }
 }

@@ -55,6 +55,9 @@ pub(crate) struct PresetsSubscribe {
 pub(crate) struct PresetsUpdate {
     /// The list's id; all lists otherwise.
     pub(crate) id: Option<String>,
+    /// Bring back a server of the list that you removed, by its name there; `presets list` shows them.
+    #[arg(long, value_name = "NAME", requires = "id")]
+    pub(crate) bring_back: Vec<String>,
     #[command(flatten)]
     pub(crate) answer: PresetsAnswer,
 }

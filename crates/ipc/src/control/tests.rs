@@ -106,8 +106,16 @@ fn requests_without_options_on_the_wire() {
             r#"{"verb":"delete_profile","name":"Work"}"#.to_owned(),
         ),
         (
-            Request::PlanPresetUpdate { preset: "com.acme/dev".into() },
-            r#"{"verb":"plan_preset_update","preset":"com.acme/dev"}"#.to_owned(),
+            Request::PlanPresetUpdate {
+                preset: "com.acme/dev".into(),
+                bring_back: vec!["com.acme/tickets".into()],
+            },
+            r#"{"verb":"plan_preset_update","preset":"com.acme/dev","bring_back":["com.acme/tickets"]}"#
+                .to_owned(),
+        ),
+        (
+            Request::PlanPresetUpdate { preset: "com.acme/dev".into(), bring_back: Vec::new() },
+            r#"{"verb":"plan_preset_update","preset":"com.acme/dev","bring_back":[]}"#.to_owned(),
         ),
         (Request::ApplyPreset { digest: "d".into() }, r#"{"verb":"apply_preset","digest":"d"}"#.to_owned()),
         (Request::ListPresets, r#"{"verb":"list_presets"}"#.to_owned()),

@@ -33,6 +33,9 @@ pub struct PresetView {
     pub problem: Option<String>,
     /// The Servers that it names.
     pub servers: Vec<ServerId>,
+    /// Names of servers on it that the person removed: they stay away until they are brought back.
+    #[serde(default)]
+    pub removed: Vec<String>,
     /// A newer one that waits for the person's yes.
     pub waiting: Option<Box<PresetPlanView>>,
 }
@@ -112,4 +115,6 @@ pub enum PresetItemKind {
     Clash,
     /// Nothing happens.
     Same,
+    /// The person removed it, and it stays away.
+    Removed,
 }

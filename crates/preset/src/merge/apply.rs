@@ -51,7 +51,7 @@ pub fn apply(state: &mut State, plan: &MergePlan) -> Applied {
                     applied.closed.push(id.clone());
                 }
             }
-            What::Same | What::Unsupported { .. } => {}
+            What::Same | What::Removed | What::Unsupported { .. } => {}
         }
     }
     applied

@@ -88,6 +88,8 @@ pub enum What {
     },
     /// Nothing.
     Same,
+    /// The person removed it, and it stays away.
+    Removed,
     /// It is shown and cannot be used.
     Unsupported {
         /// The rest of a sentence: `is a local package, which a list never runs`.
@@ -188,7 +190,7 @@ pub struct Shown {
 impl MergePlan {
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
-        self.items.iter().all(|item| matches!(item.what, What::Same | What::Unsupported { .. }))
+        self.items.iter().all(|item| item.what.is_nothing())
     }
 
     /// Whether a person must agree to some of it.
@@ -232,6 +234,7 @@ impl Item {
             | What::Gone { .. }
             | What::Revoked { .. }
             | What::Same
+            | What::Removed
             | What::Unsupported { .. } => None,
         };
         if replaces == Some(old) { self.server.clone() } else { None }
@@ -239,6 +242,11 @@ impl Item {
 }
 
 impl What {
+    /// Whether nothing happens.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Same | Self::Removed | Self::Unsupported { .. })
+    }
+
     /// Whether a person must agree to it.
     pub fn asks(&self) -> bool {
         match self {
@@ -247,6 +255,7 @@ impl What {
             | Self::Gone { .. }
             | Self::Revoked { .. }
             | Self::Same
+            | Self::Removed
             | Self::Unsupported { .. } => false,
         }
     }
@@ -261,6 +270,7 @@ impl What {
             | Self::Gone { .. }
             | Self::Revoked { .. }
             | Self::Same
+            | Self::Removed
             | Self::Unsupported { .. } => None,
         }
     }

@@ -55,7 +55,8 @@ fn plan(state: &State, entries: &[Value]) -> MergePlan {
 }
 
 fn plan_of(state: &State, entries: &[Value], preset: &PresetId, trust: &Trust) -> MergePlan {
-    merge(state, Source { preset, title: "Acme tools", trust }, &list(entries))
+    let removed = state.presets.get(preset).map(|record| record.removed.clone()).unwrap_or_default();
+    merge(state, Source { preset, title: "Acme tools", trust, removed: &removed }, &list(entries))
 }
 
 /// Follows a list in a state, whole.
@@ -139,6 +140,7 @@ fn kinds(plan: &MergePlan) -> Vec<&'static str> {
             What::Gone { .. } => "gone",
             What::Revoked { .. } => "revoked",
             What::Same => "same",
+            What::Removed => "removed",
             What::Unsupported { .. } => "unsupported",
         })
         .collect()
@@ -472,4 +474,23 @@ fn a_thousand_servers_are_merged_with_a_thousand() {
     let bytes = serde_json::to_vec(&json!({"servers": one_more})).unwrap();
     let refused = List::parse(&bytes).unwrap_err().to_string();
     assert!(refused.contains("at most 1000 servers"), "{refused}");
+}
+
+#[test]
+fn what_a_person_removed_stays_away_unless_the_list_makes_it_mandatory() {
+    let mut state = followed();
+    let record = json!({"id": preset(), "source": "https://lists.example/x", "title": "Acme tools",
+        "removed": ["com.acme/tickets"]});
+    state.presets.insert(preset(), serde_json::from_value(record).unwrap());
+    state.servers.clear();
+    let entries = [plain("tickets", "mcp.acme.example"), plain("wiki", "wiki.acme.example")];
+    let plan = self::plan(&state, &entries);
+    assert_eq!(kinds(&plan), ["removed", "new"]);
+    assert!(self::plan(&state, &entries[..1]).is_empty(), "nothing waits");
+    // Nor does it come back through another server at its URL, or from another one.
+    let moved = self::plan(&state, &[plain("tickets", "other.acme.example")]);
+    assert_eq!(kinds(&moved), ["removed"]);
+    let mut mandatory = entries;
+    ours(&mut mandatory[0])["mandatory"] = json!(true);
+    assert_eq!(kinds(&self::plan(&state, &mandatory)), ["new", "new"]);
 }

@@ -8,7 +8,7 @@ const DAY = 86_400;
 /** One in good order, one unsigned, one stale with trouble, one with an update that waits. */
 export function lists(): PresetView[] {
   return [
-    list("com.acme/dev-tools", "Acme dev tools", { servers: ["tickets", "random"] }),
+    list("com.acme/dev-tools", "Acme dev tools", { servers: ["tickets", "random"], removed: ["com.acme/crm"] }),
     list("team", "team.mcpreset", { source: "~/Downloads/team.mcpreset", key: null, key_words: null, serial: 2, expires: null, contact: null, servers: ["docs"] }),
     list("com.acme/sales", "Acme sales", {
       stale: true, expires: now() - 3 * DAY, checked_at: now() - 9 * DAY,
@@ -57,6 +57,6 @@ function list(id: string, title: string, over: Partial<PresetView>): PresetView 
   return {
     id, title, source: "https://lists.acme.example/dev-tools.json", key: "RWQ", key_words: WORDS, serial: 42, issued: now() - 5 * DAY,
     expires: now() + 88 * DAY, stale: false, contact: "it@acme.example", checked_at: now() - 7200, problem: null, servers: [],
-    waiting: null, ...over,
+    removed: [], waiting: null, ...over,
   };
 }

@@ -375,7 +375,7 @@ signed_in_at: UnixTime,
  */
 renewed_at: UnixTime | null, 
 /**
- * The Server uses it now.
+ * The Server uses it now: it is chosen, and every live bridge has taken that over.
  */
 selected: boolean, } & ({ "state": "active" } | { "state": "needs_sign_in", 
 /**
@@ -614,7 +614,7 @@ export type PresetId = string;
 /**
  * What happens to a Server of a list.
  */
-export type PresetItemKind = "new" | "joined" | "changed" | "moved" | "gone" | "revoked" | "clash" | "same";
+export type PresetItemKind = "new" | "joined" | "changed" | "moved" | "gone" | "revoked" | "clash" | "same" | "removed";
 
 /**
  * What happens to one Server of a list.
@@ -766,6 +766,10 @@ problem: string | null,
  * The Servers that it names.
  */
 servers: Array<ServerId>, 
+/**
+ * Names of servers on it that the person removed: they stay away until they are brought back.
+ */
+removed: Array<string>, 
 /**
  * A newer one that waits for the person's yes.
  */
@@ -1085,7 +1089,11 @@ ca: string | null, } | { "verb": "plan_preset_update",
 /**
  * The list's id.
  */
-preset: string, } | { "verb": "apply_preset", 
+preset: string, 
+/**
+ * Names of servers on it that the person removed, and wants back.
+ */
+bring_back: Array<string>, } | { "verb": "apply_preset", 
 /**
  * [`PresetPlanView::digest`].
  */
@@ -1227,7 +1235,7 @@ private_network: boolean,
  */
 era: Era | null, 
 /**
- * Who uses it now.
+ * Who is chosen to use it.
  */
 selected: AccountId | null, 
 /**

@@ -31,7 +31,10 @@ pub(crate) async fn update(options: PresetsUpdate, out: Output) -> Result<(), Er
     }
     let mut first_error = None;
     for id in ids {
-        let result = match link.ask(Request::PlanPresetUpdate { preset: id }).await {
+        let result = match link
+            .ask(Request::PlanPresetUpdate { preset: id, bring_back: options.bring_back.clone() })
+            .await
+        {
             Ok(plan) => decide(&mut link, out, &planned(plan)?, options.answer).await,
             Err(error) => Err(error),
         };
@@ -196,7 +199,7 @@ fn lines(plan: &PresetPlanView) -> Vec<String> {
 
 fn item_lines(item: &PresetItemView) -> Vec<String> {
     let mut lines = vec![format!("  {:8} {}: {}", word(item.kind), item.label, item.reason)];
-    if item.kind == PresetItemKind::Same {
+    if matches!(item.kind, PresetItemKind::Same | PresetItemKind::Removed) {
         return lines;
     }
     let id = item.server.as_ref().map(|server| format!("{server}  ")).unwrap_or_default();
@@ -223,6 +226,7 @@ fn word(kind: PresetItemKind) -> &'static str {
         PresetItemKind::Revoked => "CLOSED",
         PresetItemKind::Clash => "cannot",
         PresetItemKind::Same => "same",
+        PresetItemKind::Removed => "removed",
     }
 }
 
@@ -258,5 +262,11 @@ fn one(out: Output, preset: &PresetView) {
     }
     for server in &preset.servers {
         out.line(format!("  server     {server}"));
+    }
+    for name in &preset.removed {
+        out.line(format!(
+            "  removed    {name}, by you; back with: hallpass presets update {} --bring-back {name}",
+            preset.id
+        ));
     }
 }
