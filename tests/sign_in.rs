@@ -139,14 +139,8 @@ async fn a_client_that_an_administrator_registered_is_used_with_its_secret() {
         });
         let registered = handle.preregister(&["http://127.0.0.1/callback"], auth);
         let secret = registered.secret.clone().expect("a confidential client has one");
-        let endpoint = world.server.endpoint();
-        let mut args = vec!["servers", "add", &endpoint, "--id", SERVER, "--client-secret-stdin"];
-        args.extend(["--client-id", &registered.id, "--token-endpoint-auth", method]);
-        let mut command = world.hallpass(&args);
-        let pipe = std::io::pipe().expect("a pipe");
-        command.stdin(pipe.0);
-        std::io::Write::write_all(&mut { pipe.1 }, secret.as_bytes()).expect("it takes a secret");
-        world.finish(command).await.ok();
+        let more = ["--client-id", &registered.id, "--token-endpoint-auth", method];
+        world.add_server_with_secret(&secret, &more).await.ok();
         world.login("ana", &[]).await.ok();
         assert_eq!(handle.stats().registrations, 0);
         let state = std::fs::read_to_string(world.root().join("state/state.json")).expect("it is there");

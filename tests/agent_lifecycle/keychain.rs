@@ -1,5 +1,7 @@
 //! The keychain is locked, gone, or another one: a clear sentence, the right exit code, and nothing lost.
 
+use testbed::authorization_server::AuthMethod;
+
 use crate::support::people::{asked, refusal, whoami};
 use crate::support::{SERVER, World, eventually};
 
@@ -48,6 +50,42 @@ async fn without_a_keychain_nobody_signs_in_and_nothing_is_forgotten() {
     world.sandbox.start_keychain().unwrap();
     assert_eq!(eventually("ana", async || whoami(&host).await.ok()).await, "ana");
     assert_eq!(world.issuer.handle().stats().families_revoked, 0);
+}
+
+#[tokio::test]
+async fn the_secret_of_a_registered_client_leaves_the_keychain_with_its_server() {
+    let world = World::new().await;
+    let issuer = world.issuer.handle();
+    issuer.set(|knobs| knobs.any_loopback_port = true);
+    let registered = issuer.preregister(&["http://127.0.0.1/callback"], AuthMethod::Basic);
+    let secret = registered.secret.clone().unwrap();
+    let add = async || {
+        world.add_server_with_secret(&secret, &["--client-id", &registered.id]).await.ok();
+        world.login("ana", &[]).await.ok();
+    };
+    let gone = async |what: &str| {
+        eventually(what, async || {
+            // Asking starts an agent, if there is none.
+            world.status().await;
+            let left = world.state();
+            let noted = left.get("discarded").is_some() || left["revocations"] != serde_json::json!([]);
+            (!noted && world.sandbox.keychain_items().unwrap() == 1).then_some(())
+        })
+        .await;
+        assert_eq!(world.state()["registrations"], serde_json::json!([]));
+    };
+    add().await;
+    assert!(world.sandbox.keychain_items().unwrap() > 2, "marker, secret, token set");
+    world.run(&["servers", "remove", SERVER]).await.ok();
+    gone("the keychain with the marker alone").await;
+    assert_eq!(issuer.stats().revocations, 2, "the issuer was told first, with the secret");
+    // An agent that dies between the write and the deletion leaves it to the next one.
+    add().await;
+    world.plant_fault("server.removed");
+    let ran = world.run(&["servers", "remove", SERVER]).await;
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(world.sandbox.keychain_items().unwrap() > 1, "the agent died before");
+    gone("the same after a crash").await;
 }
 
 #[tokio::test]

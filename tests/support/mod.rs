@@ -125,6 +125,18 @@ impl World {
         self.run(&["servers", "add", &self.server.endpoint(), "--id", SERVER]).await.ok();
     }
 
+    /// Adds the protected server as [`SERVER`], with the secret of a client that was registered beforehand.
+    pub(crate) async fn add_server_with_secret(&self, secret: &str, more: &[&str]) -> Ran {
+        let endpoint = self.server.endpoint();
+        let mut args = vec!["servers", "add", &endpoint, "--id", SERVER, "--client-secret-stdin"];
+        args.extend(more);
+        let mut command = self.hallpass(&args);
+        let pipe = std::io::pipe().expect("a pipe");
+        command.stdin(pipe.0);
+        std::io::Write::write_all(&mut { pipe.1 }, secret.as_bytes()).expect("it takes a secret");
+        self.finish(command).await
+    }
+
     /// Signs somebody in through the scripted browser, saying yes beforehand.
     pub(crate) async fn login(&self, person: &str, more: &[&str]) -> Ran {
         let mut args = vec!["login", SERVER, "--yes"];

@@ -12,6 +12,7 @@ mod agent;
 mod apps;
 mod bridge_connection;
 mod control_connection;
+mod discarded;
 mod doctor;
 mod error;
 mod faults;

@@ -53,12 +53,14 @@ impl Agent {
     }
 }
 
-/// Tells issuers about sign-outs that they have not heard of, until none is left.
+/// Tells issuers about sign-outs that they have not heard of, and deletes keychain items that are left over, until
+/// nothing of either is left.
 pub(crate) async fn retry_revocations(agent: Arc<Agent>) {
     loop {
         if agent.read(|state| !state.revocations.is_empty()) {
             agent.retry_revocations_once().await;
         }
+        agent.delete_discarded().await;
         tokio::time::sleep(REVOKE_AGAIN).await;
     }
 }

@@ -11,7 +11,7 @@ use token_store::StoreError;
 use crate::agent::Agent;
 use crate::issuer_calls::Revoked;
 use crate::network::Access;
-use crate::{error, list_rules, people, presets, profiles};
+use crate::{error, faults, list_rules, people, presets, profiles};
 
 /// Whether the issuer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Agent {
             if let Some(gone) = state.servers.remove(server) {
                 presets::remember_removed(state, &gone);
             }
+            state.discard_registrations();
             state.bindings.selection.remove(server);
             profiles::forget_server(state, server);
             state.paused.remove(server);
@@ -80,8 +81,10 @@ impl Agent {
             }
         })
         .map_err(error::of_state)?;
+        faults::point(&self.root, "server.removed");
         self.asked(server, &Ok(()));
         self.bring(|session| session.server == *server, OlderLeases::Void).await;
+        self.delete_discarded().await;
         Ok(view)
     }
 

@@ -7,6 +7,7 @@
 mod account;
 mod authority;
 mod binding;
+mod discarded;
 mod endpoint;
 mod grant;
 pub mod header;
@@ -29,6 +30,7 @@ mod web_address;
 pub use account::{Account, AccountKey, Proof, ProofKind};
 pub use authority::{AuthorityError, PrivateAuthority};
 pub use binding::{Asked, Bindings, Effective, effective_account};
+pub use discarded::Discarded;
 pub use endpoint::{Endpoint, EndpointError, Reach, covers};
 pub use grant::{Grant, GrantState};
 pub use id::{AccountId, ClientAppId, IdError, ItemId, ServerId, free_name};

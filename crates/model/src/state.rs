@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Account, AccountId, AccountKey, Bindings, ClientRegistration, Grant, ItemId, PresetId, PresetRecord,
-    Profile, Revocation, Server, ServerId, Settings,
+    Account, AccountId, AccountKey, Bindings, ClientRegistration, Discarded, Grant, ItemId, PresetId,
+    PresetRecord, Profile, Revocation, Server, ServerId, Settings,
 };
 
 /// The version that this build writes.
@@ -63,6 +63,9 @@ pub struct State {
     /// Grants that have ended and whose revocation upstream, or deletion, is still to be retried.
     #[serde(default)]
     pub revocations: Vec<Revocation>,
+    /// Keychain items that nothing names any more and that are still to be deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discarded: Vec<Discarded>,
     /// Subscriptions to administrators' lists, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub presets: BTreeMap<PresetId, PresetRecord>,
@@ -113,6 +116,7 @@ impl Default for State {
             moved_from: None,
             environment: Environment::default(),
             revocations: Vec::new(),
+            discarded: Vec::new(),
             presets: BTreeMap::new(),
             extra: Map::new(),
         }

@@ -172,6 +172,11 @@ impl Sandbox {
         dbus::is_locked(&self.dbus_address().ok_or(SandboxError::NoBus)?)
     }
 
+    /// How many items the collection holds, ours or not.
+    pub fn keychain_items(&self) -> Result<usize, SandboxError> {
+        dbus::items(&self.dbus_address().ok_or(SandboxError::NoBus)?)
+    }
+
     /// The processes that live in this home now, daemons of the sandbox left out.
     pub fn processes(&self) -> Vec<Process> {
         let own: Vec<u32> = self.daemons();

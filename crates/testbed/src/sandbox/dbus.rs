@@ -70,6 +70,13 @@ pub(super) fn is_locked(address: &str) -> Result<bool, SandboxError> {
     })
 }
 
+pub(super) fn items(address: &str) -> Result<usize, SandboxError> {
+    on_bus(address, async |bus| {
+        let proxy = Proxy::new(&bus, SERVICE, COLLECTION, "org.freedesktop.Secret.Collection").await?;
+        Ok(proxy.get_property::<Vec<OwnedObjectPath>>("Items").await?.len())
+    })
+}
+
 pub(super) fn lock(address: &str) -> Result<(), SandboxError> {
     on_bus(address, async |bus| {
         let service = Proxy::new(&bus, SERVICE, PATH, "org.freedesktop.Secret.Service").await?;

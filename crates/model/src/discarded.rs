@@ -1,0 +1,97 @@
+//! Keychain items that nothing names any more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ItemId, RegistrationKind, State};
+
+/// An item that is to be deleted. It stands in the state until it is, so that neither a crash nor a locked keychain
+/// leaves it behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// The item.
+    pub item: ItemId,
+    /// Ended Grants whose issuer may still have to be told, with this secret as proof of who tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed_for: Vec<ItemId>,
+}
+
+impl State {
+    /// Forgets the pre-registered clients that no Server names, and discards their secrets.
+    pub fn discard_registrations(&mut self) {
+        let Self { registrations, servers, discarded, revocations, .. } = self;
+        registrations.retain(|registration| {
+            let named = |id: Option<&String>| id.is_some_and(|id| *id == registration.client_id);
+            let keep = match registration.kind {
+                RegistrationKind::PreRegistered => {
+                    servers.values().any(|server| named(server.registration.client_id.as_ref()))
+                }
+                // These are the issuer's, whichever Server leads there.
+                RegistrationKind::MetadataDocument | RegistrationKind::Dynamic => true,
+            };
+            if let Some(item) = registration.secret.clone().filter(|_| !keep) {
+                let needed_for = revocations.iter().map(|revocation| revocation.record.clone()).collect();
+                discarded.push(Discarded { item, needed_for });
+            }
+            keep
+        });
+    }
+
+    /// The discarded items that can be deleted now.
+    pub fn disposable(&self) -> Vec<ItemId> {
+        let over = |record: &ItemId| self.revocation(record).is_none();
+        let can_go = self.discarded.iter().filter(|discarded| discarded.needed_for.iter().all(over));
+        can_go.map(|discarded| discarded.item.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Revocation, ServerId};
+
+    fn state() -> State {
+        let registration = |client: &str, kind: &str, secret: &str| {
+            json!({"issuer": "https://login.example", "client_id": client, "kind": kind,
+                "token_endpoint_auth": "client_secret_basic", "secret": secret})
+        };
+        let server = |id: &str, client: &str| {
+            json!({"id": id, "label": id, "endpoint": format!("https://{id}.example/mcp"), "auth": "oauth",
+                "origin": {"kind": "hand-made"}, "registration": {"client_id": client, "has_secret": true}})
+        };
+        let state = json!({"v": 1,
+            "servers": {"one": server("one", "shared"), "two": server("two", "shared"), "alone": server("alone", "own")},
+            "registrations": [registration("shared", "pre_registered", "aa"), registration("own", "pre_registered", "bb"),
+                registration("gone", "dynamic", "cc")]});
+        State::parse(state.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_secret_of_a_client_goes_with_the_last_server_that_names_it() {
+        let mut state = state();
+        let remove = |state: &mut State, id: &str| {
+            state.servers.remove(&ServerId::parse(id).unwrap());
+            state.discard_registrations();
+            state.disposable().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(remove(&mut state, "one"), Vec::<String>::new(), "another server names it");
+        assert_eq!(remove(&mut state, "alone"), ["bb"]);
+        assert_eq!(remove(&mut state, "two"), ["bb", "aa"]);
+        let left: Vec<_> = state.registrations.iter().map(|r| r.client_id.as_str()).collect();
+        assert_eq!(left, ["gone"], "what the issuer registered by itself stays");
+    }
+
+    #[test]
+    fn a_secret_stays_until_the_issuer_has_been_told_with_it() {
+        let mut state = state();
+        let record = ItemId::parse("dd").unwrap();
+        state.revocations.push(Revocation::new(record, None));
+        state.servers.clear();
+        state.discard_registrations();
+        assert!(state.disposable().is_empty());
+        let mut state = State::parse(&state.to_bytes()).unwrap();
+        state.revocations.clear();
+        assert_eq!(state.disposable().len(), 2);
+    }
+}
