@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use ipc::Request;
+use ipc::{Request, Response};
+use model::ServerId;
 use serde_json::{Value, json};
 use testbed::mcp_server::{Eras, McpServer};
 
@@ -231,4 +232,30 @@ async fn an_import_merges_what_two_apps_name_and_changes_no_file() {
     world.run(&["import", "--from", "no-such"]).await.fails(1);
     let only = world.run(&["import", "--from", "claude-desktop", "--dry-run", "--json"]).await.ok().json();
     assert!(only["found"].as_array().unwrap().iter().all(|one| one["name"] != "files"), "{only}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_already_is_found_however_its_address_is_spelled() {
+    let world = World::new().await;
+    world.add_server().await;
+    let endpoint = world.server.endpoint();
+    let address = endpoint.strip_prefix("http://127.0.0.1").expect("a server of this machine");
+    for same in [
+        format!("HTTP://127.0.0.1{address}"),
+        format!("http://127.1{address}"),
+        endpoint.replace("/mcp", "/x/../mcp"),
+    ] {
+        let refused = world.run(&["servers", "add", &same]).await.fails(2);
+        assert!(refused.err.contains("is there already, as tickets"), "{same}: {refused:?}");
+        let mut control = Control::open(&world).await;
+        let text = json!({"mcpServers": {"again": {"url": same}}}).to_string();
+        let Ok(Response::Pasted(pasted)) = control.ask(Request::ReadPaste { text }).await else {
+            panic!("it can be read")
+        };
+        assert_eq!(pasted.servers[0].server.as_ref().map(ServerId::as_str), Some(SERVER), "{same}");
+    }
+    for other in [format!("{endpoint}/"), format!("{endpoint}?"), endpoint.replace("/mcp", "/MCP")] {
+        let ran = world.run(&["servers", "add", &other]).await;
+        assert!(!ran.err.contains("is there already"), "{other}: {ran:?}");
+    }
 }

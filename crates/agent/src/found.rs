@@ -7,6 +7,7 @@ use ipc::{Error, FoundServerView, PastedListView, PastedServerView, PastedView};
 use model::{ClientAppId, Endpoint, Reach, ServerId, visible};
 
 use crate::agent::Agent;
+use crate::servers::known_as;
 
 impl Agent {
     /// Works out what a pasted text means.
@@ -108,10 +109,7 @@ impl Agent {
     /// The Server with this URL and these headers, if it is there already.
     fn known_as(&self, url: Option<&str>, headers: &BTreeMap<String, String>) -> Option<ServerId> {
         let endpoint = Endpoint::parse(url?).ok()?;
-        self.read(|state| {
-            let same = |s: &&model::Server| s.endpoint == endpoint && s.headers == *headers;
-            state.servers.values().find(same).map(|server| server.id.clone())
-        })
+        self.read(|state| known_as(state, &endpoint, headers))
     }
 }
 
@@ -138,7 +136,9 @@ fn cannot_be_added(url: &str) -> Option<String> {
 fn is_same(one: &FoundServerView, other: &FoundServerView) -> bool {
     match (&one.url, &other.url) {
         (Some(url), Some(theirs)) => {
-            url == theirs && one.headers == other.headers && one.problem == other.problem
+            let canonical = |url: &str| Endpoint::parse(url).map(|endpoint| endpoint.canonical()).ok();
+            let same_url = url == theirs || canonical(url).is_some_and(|url| canonical(theirs) == Some(url));
+            same_url && one.headers == other.headers && one.problem == other.problem
         }
         (None, None) => one.name == other.name && one.problem == other.problem,
         (Some(_), None) | (None, Some(_)) => false,

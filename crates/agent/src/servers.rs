@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
 use model::{
     AuthKind, ClientRegistration, Endpoint, EndpointError, Origin, PrivateAuthority, Reach,
-    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, TokenEndpointAuth, WebAddress, header,
-    secret_rules, visible,
+    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, State, TokenEndpointAuth, WebAddress,
+    header, secret_rules, visible,
 };
 use oauth::{Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerPin, Step};
 use platform::trust::Refused;
@@ -216,15 +216,26 @@ impl Agent {
                 return Err(Error::new(ErrorCode::Usage, format!("there is a server {id} already"))
                     .hint("choose another --id"));
             }
-            match state.servers.values().find(|s| s.endpoint == *endpoint && s.headers == *headers) {
+            match known_as(state, endpoint, headers) {
                 Some(same) => {
-                    Err(Error::new(ErrorCode::Usage, format!("{endpoint} is there already, as {}", same.id))
-                        .hint(format!("run: hallpass login {}", same.id)))
+                    Err(Error::new(ErrorCode::Usage, format!("{endpoint} is there already, as {same}"))
+                        .hint(format!("run: hallpass login {same}")))
                 }
                 None => Ok(()),
             }
         })
     }
+}
+
+/// The Server that gets the same requests: its URL and its headers agree.
+pub(crate) fn known_as(
+    state: &State,
+    endpoint: &Endpoint,
+    headers: &BTreeMap<String, String>,
+) -> Option<ServerId> {
+    let url = endpoint.canonical();
+    let same = |server: &&Server| server.headers == *headers && server.endpoint.canonical() == url;
+    state.servers.values().find(same).map(|server| server.id.clone())
 }
 
 /// The scopes that will be asked for.

@@ -68,6 +68,14 @@ impl Endpoint {
         Url::parse(&self.0).expect("parsed when it was made")
     }
 
+    /// The URL as it goes over the wire, by which Servers are told apart: scheme and host in lower case and punycode, no
+    /// default port, no dot segments, a slash where there is no path. Equal ones get the very same requests (RFC 3986
+    /// sections 6.2.2 and 6.2.3). Nothing else is taken for equal: `/mcp` and `/mcp/`, and paths that differ in case or
+    /// escapes, are different resources.
+    pub fn canonical(&self) -> String {
+        self.url().to_string()
+    }
+
     /// Where its host lies.
     pub fn reach(&self) -> Reach {
         self.url().host().map_or(Reach::Private, |host| reach(&host))
@@ -189,6 +197,35 @@ mod tests {
     #[test]
     fn the_text_stays_as_it_was_given() {
         assert_eq!(Endpoint::parse("https://Mcp.Example.com").unwrap().as_str(), "https://Mcp.Example.com");
+    }
+
+    #[test]
+    fn two_texts_are_one_server_only_if_they_lead_to_the_same_requests() {
+        let canonical = |text: &str| Endpoint::parse(text).unwrap().canonical();
+        for (one, other) in [
+            ("https://a.example/mcp", "HTTPS://A.Example:443/mcp"),
+            ("https://a.example", "https://a.example/"),
+            ("https://a.example?x=1", "https://a.example/?x=1"),
+            ("https://a.example/mcp", "https://a.example/x/../mcp"),
+            ("http://127.0.0.1:80/mcp", "http://127.1/mcp"),
+            ("https://b\u{fc}cher.example/", "https://xn--bcher-kva.example/"),
+        ] {
+            assert_eq!(canonical(one), canonical(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("https://a.example/mcp", "https://a.example/mcp/"),
+            ("https://a.example/mcp", "https://a.example/MCP"),
+            ("https://a.example/mcp", "https://a.example//mcp"),
+            ("https://a.example/a%2Fb", "https://a.example/a/b"),
+            ("https://a.example/%7Ea", "https://a.example/~a"),
+            ("https://a.example/mcp", "https://a.example/mcp?"),
+            ("https://a.example/mcp?a=1&b=2", "https://a.example/mcp?b=2&a=1"),
+            ("https://a.example/mcp", "https://a.example:8443/mcp"),
+            ("https://a.example/mcp", "https://a.example./mcp"),
+            ("https://localhost/mcp", "http://localhost/mcp"),
+        ] {
+            assert_ne!(canonical(one), canonical(other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -26,9 +26,7 @@ mod words;
 pub use json::{JsonError, MAX_BYTES, MAX_DEPTH};
 pub use lint::{Checked, Finding, Findings, Rule, Severity, lint, lint_comment};
 pub use list::{About, List, ListError, ListedServer, MAX_SERVERS, Revocation, Status};
-pub use merge::{
-    Applied, Change, Item, MergePlan, Shown, Source, Warning, What, apply, canonical_url, merge,
-};
+pub use merge::{Applied, Change, Item, MergePlan, Shown, Source, Warning, What, apply, merge};
 pub use model::Seen;
 pub use offer::{Offer, Remote};
 pub use ratchet::{Accepted, News, Offered, Refused, Standing, Trust, accept, not_modified, standing};

@@ -17,7 +17,6 @@ use crate::offer::Remote;
 use crate::{List, ListedServer, Offer, Revocation, Status, Trust};
 
 pub use apply::{Applied, apply};
-pub use identity::canonical_url;
 pub use item::{Change, Item, MergePlan, Shown, Warning, What};
 
 use identity::{listing_of, same_headers, same_server};
@@ -80,7 +79,7 @@ impl<'a> Merging<'a> {
         let mut labels = BTreeMap::new();
         let mut hosts = BTreeSet::new();
         for server in state.servers.values() {
-            at.entry(canonical_url(&server.endpoint)).or_default().push(server);
+            at.entry(server.endpoint.canonical()).or_default().push(server);
             labels.entry(server.label.to_lowercase()).or_insert(&server.id);
             hosts.insert(host_of(&server.endpoint));
             let issuer = server.issuer.as_deref().and_then(|issuer| Endpoint::parse(issuer).ok());
@@ -144,7 +143,7 @@ impl<'a> Merging<'a> {
         let before = self.mine(&entry.name).min_by_key(|(_, known)| listed_first(known));
         let replaces = before.map(|(server, _)| server.id.clone());
         let twice = self.twice(remote);
-        let url = canonical_url(&remote.endpoint);
+        let url = remote.endpoint.canonical();
         let here = self.at.get(&url).into_iter().flatten().copied();
         let at_url: Vec<&Server> = here.filter(|server| Some(&server.id) != replaces.as_ref()).collect();
         let joined = at_url.iter().find(|server| same_server(server, None, entry, remote));
@@ -168,7 +167,7 @@ impl<'a> Merging<'a> {
     }
 
     fn keep(&mut self, entry: &ListedServer, server: &Server, what: What) {
-        let taken = self.taken.entry(canonical_url(&server.endpoint)).or_default();
+        let taken = self.taken.entry(server.endpoint.canonical()).or_default();
         taken.push(Taken { server: server.id.clone(), headers: server.headers.clone() });
         self.kept.insert((server.id.clone(), entry.name.clone()));
         let warnings =
@@ -184,7 +183,7 @@ impl<'a> Merging<'a> {
 
     /// The Server that another entry of this list already stands for, if this one has its URL and headers.
     fn twice(&self, remote: &Remote) -> Option<ServerId> {
-        let taken = self.taken.get(&canonical_url(&remote.endpoint))?;
+        let taken = self.taken.get(&remote.endpoint.canonical())?;
         let taken = taken.iter().find(|taken| same_headers(&taken.headers, &remote.headers))?;
         Some(taken.server.clone())
     }

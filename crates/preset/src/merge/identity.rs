@@ -3,18 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    AuthKind, Endpoint, Listing, ListingStanding, Origin, RegistrationChoice, Server, ServerId,
-    TokenEndpointAuth,
+    AuthKind, Listing, ListingStanding, Origin, RegistrationChoice, Server, ServerId, TokenEndpointAuth,
 };
 
 use super::Source;
 use crate::offer::Remote;
 use crate::{ListedServer, Trust};
-
-/// The URL by which Servers are told apart: host in lower case and punycode, no default port.
-pub fn canonical_url(endpoint: &Endpoint) -> String {
-    endpoint.url().to_string()
-}
 
 /// Whether an entry stands for this Server: URL, issuer, client id and tenant agree. `known` is what the same list said
 /// of it before; without it, the Server came from elsewhere.
@@ -33,7 +27,7 @@ pub(super) fn same_server(
     } else {
         same_headers(&server.headers, &remote.headers)
     };
-    canonical_url(&server.endpoint) == canonical_url(&remote.endpoint)
+    server.endpoint.canonical() == remote.endpoint.canonical()
         && headers
         && same_issuer(server, known, entry)
         && same_client(server, known, entry)
