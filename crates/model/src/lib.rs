@@ -7,6 +7,7 @@
 mod account;
 mod authority;
 mod binding;
+mod browser_address;
 mod discarded;
 mod endpoint;
 mod grant;
@@ -30,6 +31,7 @@ mod web_address;
 pub use account::{Account, AccountKey, Proof, ProofKind};
 pub use authority::{AuthorityError, PrivateAuthority};
 pub use binding::{Asked, Bindings, Effective, effective_account};
+pub use browser_address::{BrowserAddress, BrowserAddressError};
 pub use discarded::Discarded;
 pub use endpoint::{Endpoint, EndpointError, Reach, covers};
 pub use grant::{Grant, GrantState};

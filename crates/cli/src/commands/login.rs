@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::process::Command;
 
 use ipc::{Approval, Error, ErrorCode, Event, Request, Response, SignInId, SignInStep};
+use model::{BrowserAddress, BrowserAddressError};
 use tokio::sync::mpsc;
 
 use super::{accounts::who, unexpected};
@@ -57,6 +58,13 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         match step {
             SignInStep::Found { what } => out.talk(format!("  {what}")),
             SignInStep::OpenBrowser { url, port } => {
+                let url = match BrowserAddress::parse(&url) {
+                    Ok(url) => url,
+                    Err(reason) => {
+                        link.ask(Request::CancelSignIn { sign_in }).await?;
+                        return Err(not_opened(reason));
+                    }
+                };
                 if no_browser {
                     out.notice("open this address in a browser:");
                     out.notice(format!("  {url}"));
@@ -135,19 +143,24 @@ async fn ask(question: String) -> bool {
     }
 }
 
-/// `$BROWSER` split into argv by us (no shell), else the system's own way. The URL was parsed by the
-/// agent and is http(s) only.
-fn open_browser(url: &str) -> Result<(), String> {
+/// Nobody is led there, by a browser of ours or by their own hand.
+fn not_opened(reason: BrowserAddressError) -> Error {
+    let text = format!("the address where people sign in was not opened: {reason}");
+    Error::new(ErrorCode::Failed, text).hint("nothing was changed; ask the server's operator to mend this")
+}
+
+/// `$BROWSER` split into argv by us (no shell), else the system's own way.
+fn open_browser(url: &BrowserAddress) -> Result<(), String> {
     match std::env::var("BROWSER") {
         Ok(command) if !command.trim().is_empty() => {
             let mut words = command.split_whitespace();
             let program = words.next().unwrap_or_default();
             let mut spawned = Command::new(program);
-            spawned.args(words).arg(url).stdin(std::process::Stdio::null());
+            spawned.args(words).arg(url.as_str()).stdin(std::process::Stdio::null());
             spawned.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
             spawned.spawn().map(|_| ()).map_err(|e| format!("{program}: {e}"))
         }
-        Ok(_) | Err(_) => open::that_detached(url).map_err(|e| e.to_string()),
+        Ok(_) | Err(_) => open::that_detached(url.as_str()).map_err(|e| e.to_string()),
     }
 }
 
