@@ -154,3 +154,51 @@ fn a_running_entry_is_replaced_and_runs_on() {
     let left = left.filter(|entry| entry.file_name().to_string_lossy().ends_with(".old")).count();
     assert_eq!(left, 0, "nothing is left over");
 }
+
+/// Publishes again and again until nothing had to be read for it.
+#[cfg(unix)]
+fn settled(scene: &Scene, source: &std::path::Path) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        match scene.publish(source, "1.0.0") {
+            Outcome::Unchanged => return,
+            outcome => assert_eq!(outcome, Outcome::Current),
+        }
+        assert!(std::time::Instant::now() < deadline, "it is read each time");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Other content of the same length in the same file, with the time of the old one.
+#[cfg(unix)]
+fn forge(path: &std::path::Path, content: &str) {
+    let before = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
+    assert_eq!(fs::metadata(path).expect("a file").len(), content.len() as u64);
+    fs::write(path, content).expect("written");
+    fs::File::options().write(true).open(path).and_then(|file| file.set_modified(before)).expect("a time");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_has_not_changed_is_not_read_and_no_change_is_missed() {
+    let scene = scene();
+    let source = scene.installed("one", "one");
+    assert_eq!(scene.publish(&source, "1.0.0"), Outcome::Copied);
+    settled(&scene, &source);
+    forge(&source, "two");
+    assert_eq!(scene.publish(&source, "1.0.0"), Outcome::Copied, "the source was replaced in place");
+    assert_eq!(scene.entry(), "two");
+    settled(&scene, &source);
+    forge(&entry_executable(&scene.root), "bad");
+    assert_eq!(scene.publish(&source, "1.0.0"), Outcome::Copied, "the entry was written to");
+    assert_eq!(scene.entry(), "two");
+    settled(&scene, &source);
+    fs::remove_file(entry_executable(&scene.root)).expect("removed");
+    assert_eq!(scene.publish(&source, "1.0.0"), Outcome::Copied, "the entry was gone");
+    settled(&scene, &source);
+    let other = scene.installed("other", "two");
+    assert_eq!(scene.publish(&other, "1.0.0"), Outcome::Current, "another installation");
+    settled(&scene, &other);
+    assert_eq!(scene.publish(&other, "1.0.1"), Outcome::Current, "another version");
+    assert_eq!(manifest(&scene.root).expect("a manifest").version.to_string(), "1.0.1");
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::system;
 use crate::Root;
 use crate::file::{self, FileError};
 
@@ -24,6 +25,28 @@ pub struct Manifest {
     /// How the window is started again, where it was the window that published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Vec<String>>,
+    /// What told the executable and the entry from other files when they were last found equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stamps: Option<Stamps>,
+}
+
+/// Two files that were found equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamps {
+    pub(super) source: Stamp,
+    pub(super) entry: Stamp,
+}
+
+/// What changes with whatever is done to a file: place, length and times, the last one set by the kernel alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
+    /// The same.
+    pub(super) changed: (i64, i64),
 }
 
 /// What kind of installation the entry comes from.
@@ -50,6 +73,18 @@ pub(super) fn write(root: &Root, manifest: &Manifest) -> Result<(), FileError> {
 }
 
 impl Manifest {
+    /// True if this executable and the entry are those that were found equal, untouched since.
+    pub(super) fn is_unchanged(&self, source: &Path, version: &Version, entry: &Path) -> bool {
+        let same = self.version == *version && self.source == source;
+        let linked = || fs::read_link(entry).is_ok_and(|target| target == self.source);
+        let right_kind = match self.kind {
+            SourceKind::System => linked(),
+            SourceKind::Copied => !linked(),
+        };
+        let now = || Some(Stamps { source: system::stamp(source)?, entry: system::stamp(entry)? });
+        same && self.stamps.is_some() && right_kind && self.stamps == now()
+    }
+
     /// True if what was published then is still whole and still installed somewhere else, so that it is
     /// the one to keep. An entry whose source is gone gives way to an older one that is there.
     pub(super) fn still_stands(&self, entry: &Path) -> bool {

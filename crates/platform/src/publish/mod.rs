@@ -16,6 +16,7 @@ use semver::Version;
 
 use entry::entry;
 pub use entry::entry_executable;
+use manifest::Stamps;
 pub use manifest::{Manifest, SourceKind, manifest};
 #[cfg(unix)]
 use unix as system;
@@ -40,6 +41,8 @@ pub struct Published {
 pub enum Outcome {
     /// The source is the entry itself: nothing to do.
     IsTheEntry,
+    /// Neither the executable nor the entry has changed since they were found equal, so neither was read.
+    Unchanged,
     /// The entry was this very executable already.
     Current,
     /// The entry is a link to the system's executable now.
@@ -54,7 +57,8 @@ pub enum Outcome {
 }
 
 /// Makes `bin/hallpass` this executable: a link to one that the system owns, else a copy whose SHA-256 has
-/// been checked. A newer one is kept as long as its source exists. A running entry is never written to.
+/// been checked. A newer one is kept as long as its source exists. A running entry is never written to. Where nothing
+/// has changed since the last time, that is seen without reading them.
 pub fn publish(root: &Root, source: &Path, version: &str) -> Result<Published, PublishError> {
     let entry = entry(root);
     let done = |outcome| Ok(Published { entry: entry_executable(root), outcome });
@@ -63,6 +67,9 @@ pub fn publish(root: &Root, source: &Path, version: &str) -> Result<Published, P
     let real = fs::canonicalize(source).map_err(|error| FileError::from_io("find", source, error))?;
     dirs::ensure_private(&root.bin())?;
     dirs::ensure_private(&root.run())?;
+    if manifest(root).is_some_and(|before| before.is_unchanged(&real, &version, &entry)) {
+        return done(Outcome::Unchanged);
+    }
     let lock_path = root.run().join("publish.lock");
     let Some(_lock) = Lock::acquire_within(&lock_path, PATIENCE)? else {
         return Err(PublishError::Busy);
@@ -72,9 +79,12 @@ pub fn publish(root: &Root, source: &Path, version: &str) -> Result<Published, P
     if !entry_is_link && fs::canonicalize(&entry).is_ok_and(|entry| entry == real) {
         return done(Outcome::IsTheEntry);
     }
+    // Taken before it is read: what changes while it is read makes another one.
+    let seen = system::stamp(&real);
     let sha256 = file::digest(&real)?;
     let kind = system::source_kind(&real);
     let before = manifest(root);
+    let seen_entry = system::stamp(&entry);
     let same = is_current(&entry, &real, sha256, kind);
     if !same
         && let Some(before) = &before
@@ -95,7 +105,9 @@ pub fn publish(root: &Root, source: &Path, version: &str) -> Result<Published, P
         }
     };
     let window = before.as_ref().and_then(|before| before.window.clone());
-    let after = Manifest { version, sha256: manifest::hex(&sha256), kind, source: real, window };
+    // A fresh entry is compared once more before it counts as seen.
+    let stamps = seen.zip(seen_entry).filter(|_| same).map(|(source, entry)| Stamps { source, entry });
+    let after = Manifest { version, sha256: manifest::hex(&sha256), kind, source: real, window, stamps };
     if before.as_ref() != Some(&after) {
         manifest::write(root, &after)?;
     }

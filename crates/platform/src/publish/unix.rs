@@ -4,10 +4,12 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
 
 use super::SourceKind;
+use super::manifest::Stamp;
 use crate::file;
 
 pub(super) const ENTRY_NAME: &str = "hallpass";
@@ -15,6 +17,9 @@ pub(super) const ENTRY_NAME: &str = "hallpass";
 /// Where package managers put executables. Homebrew's folders are missing on purpose: the version is part of
 /// the real path there, so a link would dangle after each upgrade.
 const SYSTEM_FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec"];
+
+/// In seconds.
+const COARSEST_CLOCK: i64 = 2;
 
 pub(super) fn source_kind(source: &Path) -> SourceKind {
     source_kind_below(source, &SYSTEM_FOLDERS.map(Path::new), 0)
@@ -37,6 +42,22 @@ pub(super) fn link(source: &Path, entry: &Path) -> io::Result<()> {
     symlink(source, &fresh)?;
     fs::rename(&fresh, entry)?;
     file::sync_folder(folder)
+}
+
+/// What tells the file at this path (a link itself) from every other and from itself after a change. `None` for one that
+/// changed a moment ago: clocks of file systems are coarse, and the next change could look the same.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    let last = metadata.mtime().max(metadata.ctime());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let age = i64::try_from(now).ok()?.checked_sub(last)?;
+    (age > COARSEST_CLOCK).then(|| Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
 }
 
 /// Gives the new file the entry's name; a process that runs the old one keeps it.
