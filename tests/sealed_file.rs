@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use testbed::sandbox::Sandbox;
 use testbed::scanner::{Wanted, scan_sandbox};
 
-use crate::disk_full::{Filler, fill, in_a_namespace, inside_namespace, small_disk};
 use crate::support::people::{refusal, whoami};
+use crate::support::room::{is_inside, run_inside, small_disk};
 use crate::support::{Ran, SERVER, World, eventually};
 
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -259,8 +259,8 @@ async fn a_damaged_file_is_named_kept_and_cured_by_signing_in_again() {
 
 #[tokio::test]
 async fn a_full_disk_loses_no_renewed_token() {
-    if !inside_namespace() {
-        return in_a_namespace("sealed_file::a_full_disk_loses_no_renewed_token");
+    if !is_inside() {
+        return run_inside("sealed_file::a_full_disk_loses_no_renewed_token");
     }
     let world = World::headless().await;
     let disk = small_disk(&world.sealed());
@@ -268,7 +268,7 @@ async fn a_full_disk_loses_no_renewed_token() {
     world.login("ana", &["--store", "sealed-file", "--key-file", &key]).await.ok();
     let host = world.host("cursor").await;
     assert_eq!(whoami(&host).await.unwrap(), "ana");
-    let filler: Filler = fill(&disk.0);
+    let filler = disk.fill();
     world.issuer.handle().expire_access_tokens();
     let said = refusal(&host).await;
     assert!(said.contains("No space left") && !said.contains("hallpass login"), "{said}");

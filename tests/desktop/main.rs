@@ -5,6 +5,8 @@
 mod desk;
 mod notifier;
 mod panel;
+#[path = "../support/room.rs"]
+mod room;
 #[path = "../peers/running_app.rs"]
 #[expect(dead_code, reason = "the journeys with real peers use more of it")]
 mod running_app;

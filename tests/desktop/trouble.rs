@@ -1,8 +1,6 @@
 //! What should not be, under an open window: another version's agent, a keychain that locks, an agent that dies, a full
 //! disk, names that lie, far too much of everything. Each is drawn decently, nothing hangs, nothing is lost.
 
-mod room;
-
 use std::time::{Duration, Instant};
 
 use fantoccini::Client;
@@ -13,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, PATIENCE, click, eventually, invoke, picture, seen};
 use crate::panel::{Panel, Row, find};
+use crate::room;
 use crate::team::{SERVER, Team, ran, whoami};
 
 #[tokio::test]
@@ -94,12 +93,12 @@ async fn a_full_disk_is_named_in_the_window_and_nothing_is_lost() {
         return room::run_inside("trouble::a_full_disk_is_named_in_the_window_and_nothing_is_lost");
     }
     let desk = Desk::new();
-    let small = room::small_disk(&desk.sandbox.home().join(".hallpass-dev"), "state");
+    let small = room::small_disk(&desk.sandbox.home().join(".hallpass-dev/state"));
     let team = Team::at(&desk).await;
     team.login(&desk, "ana").await;
     let page = desk.open_window().await;
     click(&page, &format!("server-{SERVER}")).await;
-    let filler = room::fill(&small);
+    let filler = small.fill();
     click(&page, "pause").await;
     shows(&page, "No space left on device").await;
     shows(&page, "Make room or mend the file, then try again").await;

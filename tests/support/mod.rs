@@ -3,6 +3,7 @@
 pub(crate) mod control;
 pub(crate) mod people;
 pub(crate) mod process;
+pub(crate) mod room;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
