@@ -3,10 +3,12 @@
 
 use std::fs;
 
+use ipc::{Request, Response};
 use serde_json::{Value, json};
 use testbed::host::HostEra;
 use testbed::mcp_server::{Eras, McpServer};
 
+use crate::support::control::Control;
 use crate::support::{Ran, SERVER, World, executable};
 
 /// One sentence and one next step on stderr, nothing on stdout.
@@ -225,4 +227,24 @@ async fn a_server_that_goes_away_gives_each_call_one_error_and_comes_back() {
     host.call_tool("whoami", json!({})).await.unwrap_err();
     world.server.handle().set(|k| k.redirect = None);
     assert_eq!(host.call_tool("whoami", json!({})).await.unwrap(), "ana");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_answered_as_such_and_the_next_one_is_served() {
+    let world = World::new().await;
+    let mut control = Control::without_limit(&world).await;
+    let paste = |length: usize| Request::ReadPaste { text: "x".repeat(length) };
+    for length in [ipc::MAX_LINE, 3 * ipc::MAX_LINE] {
+        let asked = control.begin(paste(length)).await;
+        let (answered, answer) = control.next_reply().await;
+        let error = answer.unwrap_err();
+        assert_eq!(answered, asked, "{error}");
+        assert_eq!(error, ipc::request_too_long());
+        assert!(error.message.contains("8 MB") && !error.hint.is_empty(), "{error}");
+        let next = control.ask(paste(10)).await;
+        assert!(matches!(next, Ok(Response::Pasted(_))), "{next:?}");
+    }
+    // The longest line that is taken: the request around the text has less than a hundred bytes.
+    let taken = control.ask(paste(ipc::MAX_LINE - 100)).await;
+    assert_ne!(taken.as_ref().err(), Some(&ipc::request_too_long()));
 }

@@ -1,6 +1,6 @@
 //! The control wire itself, where the command line would do two steps in one.
 
-use ipc::{Call, Connection, Error, FromAgent, Request, Response, Role};
+use ipc::{Call, Connection, Error, FromAgent, LineWriter, Request, Response, Role};
 use platform::Root;
 
 use super::{LIMIT, World};
@@ -18,6 +18,13 @@ impl Control {
         let root = Root::below(&world.sandbox.home());
         let connection = ipc::connect(&root, Role::Control).await.expect("the agent runs");
         Self { connection, next: 0 }
+    }
+
+    /// The same for a caller that says more at once than the agent takes.
+    pub(crate) async fn without_limit(world: &World) -> Self {
+        let Self { connection, next } = Self::open(world).await;
+        let writer = LineWriter::new(connection.writer.into_inner(), usize::MAX);
+        Self { connection: Connection { writer, ..connection }, next }
     }
 
     /// Asks, and waits for the answer.
