@@ -52,6 +52,7 @@ pub(crate) async fn carry(app: AppHandle, mut heard: mpsc::UnboundedReceiver<Hea
                 }
                 SignInStep::Done { .. } | SignInStep::Failed { .. } => shell.forget_browser(*sign_in),
                 SignInStep::Found { .. }
+                | SignInStep::EnterCode { .. }
                 | SignInStep::Exchanging
                 | SignInStep::Confirm { .. }
                 | SignInStep::SamePerson { .. } => {}

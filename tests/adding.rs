@@ -100,6 +100,7 @@ async fn every_door_refuses_an_address_or_a_header_with_a_secret() {
         label: None,
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         registration: model::RegistrationChoice::default(),
+        identity_provider: false,
         private_network: false,
         ca: None,
         imported_from: None,

@@ -8,6 +8,9 @@ mod support;
 // A person signs in, or is told in one sentence why not; what is in the keychain, in the state, upstream.
 mod sign_in;
 
+// Every other way in: another device, an application, a company's identity provider; and more rights.
+mod ways_in;
+
 // Bad input of every kind: one sentence, the next step, the exit code, and nothing lost.
 mod bad_input;
 

@@ -11,6 +11,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { perform, answerQuestions, CAPABILITIES } from "./steps.mjs";
 
 const SERVER = "conformance";
+const PROVIDER = "company";
 /** What a step may take, whatever the machine is doing besides: the suite's own limit for a scenario is longer. */
 const PATIENCE = { timeout: 60_000 };
 /** The same for a person at the browser. */
@@ -44,15 +45,30 @@ async function addServer() {
   const add = ["servers", "add", url, "--id", SERVER, "--json"];
   if (context.client_id) {
     add.push("--client-id", context.client_id, "--client-secret-stdin");
-    return JSON.parse(await hallpass(add, `${context.client_secret}\n`));
+    if (context.private_key_pem) add.push("--token-endpoint-auth", "private-key-jwt");
+    if (context.idp_issuer) {
+      // Once for the whole company, by its administrator.
+      const provider = ["servers", "add", context.idp_issuer, "--id", PROVIDER, "--identity-provider"];
+      await hallpass([...provider, "--client-id", context.idp_client_id]);
+      add.push("--vouched-by", PROVIDER);
+    }
+    return JSON.parse(await hallpass(add, `${context.private_key_pem ?? context.client_secret}\n`));
   }
   return JSON.parse(await hallpass([...add, "--client-metadata-url", METADATA_DOCUMENT]));
+}
+
+/** As a person does, or whoever the scenario is about. */
+function signIn() {
+  const login = ["login", SERVER, "--yes", ...SIGN_IN];
+  if (context.idp_id_token) return hallpass([...login, "--id-token-stdin"], `${context.idp_id_token}\n`);
+  if (scenario.startsWith("auth/client-credentials")) return hallpass([...login, "--application", "--use"]);
+  return hallpass(login);
 }
 
 /** Adds the server, signs in where it wants that, and does the scenario's steps through the bridge. */
 async function drive() {
   const added = await addServer();
-  if (added.auth !== "none") await hallpass(["login", SERVER, "--yes", ...SIGN_IN]);
+  if (added.auth !== "none") await signIn();
 
   const session = new Client(
     { name: "conformance-host", version: "1.0.0" },

@@ -14,6 +14,7 @@ use crate::agent::{Agent, lock};
 use crate::listener::{Reader, Writer};
 use crate::sessions::SessionId;
 use crate::standings::{self, Wish};
+use crate::step_up;
 
 /// How long a bridge may take to say what it wants.
 const ATTACH_WITHIN: Duration = Duration::from_secs(5);
@@ -77,8 +78,8 @@ fn take(
     message: &BridgeMessage,
     answers: &mpsc::WeakUnboundedSender<AgentMessage>,
 ) {
-    match *message {
-        BridgeMessage::Token { lease, rejected } => {
+    match message {
+        &BridgeMessage::Token { lease, rejected } => {
             let (agent, answers) = (Arc::clone(agent), answers.clone());
             tokio::spawn(async move {
                 let outcome = lend(&agent, session, lease, rejected).await;
@@ -87,10 +88,17 @@ fn take(
                 }
             });
         }
-        BridgeMessage::Acknowledge { seq } => lock(&agent.sessions).acknowledge(session, seq),
-        BridgeMessage::Release { lease } => lock(&agent.sessions).release(session, lease),
-        BridgeMessage::Learned { era } => learn(agent, session, era),
-        BridgeMessage::Trouble { ref what } => hear_of(agent, session, what.as_deref()),
+        BridgeMessage::TooNarrow { lease, challenges } => {
+            let lent = lock(&agent.sessions).lease(session, *lease).cloned();
+            if let (Some(lent), Some(answers)) = (lent, answers.upgrade()) {
+                let closed = step_up::noted(agent, &lent.account, &lent.server, challenges);
+                let _gone = answers.send(AgentMessage::TooNarrow { lease: *lease, closed });
+            }
+        }
+        &BridgeMessage::Acknowledge { seq } => lock(&agent.sessions).acknowledge(session, seq),
+        &BridgeMessage::Release { lease } => lock(&agent.sessions).release(session, lease),
+        &BridgeMessage::Learned { era } => learn(agent, session, era),
+        BridgeMessage::Trouble { what } => hear_of(agent, session, what.as_deref()),
         BridgeMessage::Attach { .. } | BridgeMessage::Unknown => {}
     }
 }

@@ -98,10 +98,30 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             Ok(Response::Done)
         }
         Request::Status => Ok(Response::Status(Box::new(agent.status_view().await))),
-        Request::AddServer { url, id, label, headers, registration, private_network, ca, imported_from } => {
+        Request::AddServer {
+            url,
+            id,
+            label,
+            headers,
+            registration,
+            identity_provider,
+            private_network,
+            ca,
+            imported_from,
+        } => {
             let authority = crate::servers::parse_authority(ca.as_deref())?;
             let origin = imported_from.map_or(Origin::HandMade, |app| Origin::Imported { app });
-            let new = NewServer { url, id, label, headers, registration, private_network, authority, origin };
+            let new = NewServer {
+                url,
+                id,
+                label,
+                headers,
+                registration,
+                identity_provider,
+                private_network,
+                authority,
+                origin,
+            };
             let view = agent.add_server(new).await?;
             Ok(Response::Server(Box::new(view)))
         }

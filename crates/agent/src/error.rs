@@ -114,6 +114,17 @@ pub(crate) fn nobody_chosen(server: &ServerId, anybody_signed_in: bool) -> Close
     Closed { code: ClosedCode::NobodyChosen, message, hint, person: None }
 }
 
+/// There is nothing to connect a bridge to.
+pub(crate) fn no_mcp_server(server: &ServerId) -> Closed {
+    Closed {
+        code: ClosedCode::ServerClosed,
+        message: format!("{server} is an identity provider and no MCP server, so nothing was sent"),
+        hint: "take its entry out of the app: hallpass apps connect, with the servers that it vouches for"
+            .to_owned(),
+        person: None,
+    }
+}
+
 /// The person that the rules name must sign in.
 pub(crate) fn sign_in_needed(server: &ServerId, person: Person, reason: &str) -> Closed {
     let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };

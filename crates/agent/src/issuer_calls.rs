@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::Error;
-use model::{AccountKey, Endpoint, ItemId, Secret, Server};
+use model::{AccountKey, Endpoint, ItemId, Secret, Server, TokenEndpointAuth};
 use oauth::{
-    Before, ClientAuthentication, IdentitySources, ReqwestHttp, RevocationError, SamePerson, TokenAnswer,
+    AssertionAudience, AssertionTarget, Before, ClientAuthentication, ClientCredentialsError,
+    IdentitySources, Introspection, ReqwestHttp, RevocationError, SamePerson, Scopes, TokenAnswer,
     TokenEndpoint, TokenError, TokenKind,
 };
-use token_store::{Seal, TokenSet};
+use token_store::{Renewal, Seal, TokenSet};
 
 use crate::agent::Agent;
 use crate::network::Access;
 use crate::refresh::{Refusal, Renewed, Subject};
 use crate::servers::chain;
+use crate::vouching::At;
 
 /// What became of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +30,52 @@ pub(crate) enum Revoked {
     Never,
 }
 
+/// Who we are to an issuer, before the keychain is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    /// `client_id`.
+    pub(crate) id: &'a str,
+    /// How we authenticate.
+    pub(crate) method: TokenEndpointAuth,
+    /// Whom signed assertions are for.
+    pub(crate) audience: AssertionAudience<'a>,
+}
+
 impl Agent {
-    /// Sends the refresh token to its sealed token endpoint.
-    pub(crate) async fn post_refresh(&self, set: &TokenSet) -> Result<Renewed, Refusal> {
+    /// Asks the sealed token endpoint for the next tokens, with what renews these.
+    pub(crate) async fn post_refresh(self: &Arc<Self>, set: &TokenSet) -> Result<Renewed, Refusal> {
         let not_sent = |error: Error| Refusal::NotSent(error.message);
         let server = self.server_of(&set.seal);
         let (http, authentication) =
             self.issuer(&set.seal, access(server.as_ref())).await.map_err(not_sent)?;
         let url = endpoint(&set.seal.token_endpoint).map_err(not_sent)?;
-        let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
         let resource = Some(set.seal.resource.as_str());
         let at = TokenEndpoint { url: &url, authentication: &authentication, resource };
-        let answer = oauth::refresh(&*http, at, refresh_token).await.map_err(|error| refusal(&error))?;
+        let answer = match &set.seal.renewal {
+            Renewal::RefreshToken => {
+                let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
+                oauth::refresh(&*http, at, refresh_token).await.map_err(|error| refusal(&error))?
+            }
+            Renewal::ClientCredentials => {
+                let scopes = Scopes::of(&set.scopes);
+                oauth::client_credentials(&*http, at, &scopes).await.map_err(|error| match error {
+                    ClientCredentialsError::Token(error) => refusal(&error),
+                    error => Refusal::Over(error.to_string()),
+                })?
+            }
+            Renewal::IdentityAssertion { provider } => {
+                let scopes = Scopes::of(&set.scopes);
+                let target = AssertionTarget {
+                    issuer: &set.seal.issuer,
+                    resource: &set.seal.resource,
+                    client_id: &set.seal.client_id,
+                    scopes: &scopes,
+                };
+                let at = At { http: &*http, endpoint: at, target };
+                let vouched = self.vouched(&set.seal.account, provider, at).await;
+                vouched.map_err(|error| error.refusal(provider))?
+            }
+        };
         let next = self.token_set(&answer, set);
         Ok(Renewed { set: next, id_token: answer.id_token })
     }
@@ -53,8 +89,8 @@ impl Agent {
     ) -> Subject {
         let Some(subject) = set.seal.subject.clone() else { return Subject::NothingToAsk };
         let server = self.server_of(&set.seal);
-        let http = match self.issuer(&set.seal, access(server.as_ref())).await {
-            Ok((http, _)) => http,
+        let (http, authentication) = match self.issuer(&set.seal, access(server.as_ref())).await {
+            Ok(issuer) => issuer,
             Err(error) => return Subject::CannotAsk(error.message),
         };
         let key = AccountKey::Subject { issuer: set.seal.issuer.clone(), subject };
@@ -76,7 +112,17 @@ impl Agent {
             id_token: id_token.cloned(),
         };
         let before = Before { key: &key, access_token: old.map(|old| &old.access_token) };
-        match oauth::same_person_at_refresh(&*http, &sources, before, &answer, self.world.now()).await {
+        let now = self.world.now();
+        let mut verdict = oauth::same_person_at_refresh(&*http, &sources, before, &answer, now).await;
+        let introspection =
+            set.seal.introspection_endpoint.as_deref().and_then(|url| Endpoint::parse(url).ok());
+        if let (SamePerson::NothingToAsk, Some(endpoint)) = (verdict, &introspection) {
+            let introspection = Introspection { endpoint, authentication: &authentication };
+            let token = &set.access_token;
+            verdict =
+                oauth::same_person_by_introspection(&*http, &sources, introspection, &key, token, now).await;
+        }
+        match verdict {
             SamePerson::Same(_) => Subject::Equal,
             SamePerson::Other => Subject::Other,
             SamePerson::CannotAskNow => {
@@ -120,6 +166,7 @@ impl Agent {
         TokenSet {
             access_token: answer.access_token.clone(),
             refresh_token: answer.refresh_token.clone().or_else(|| old.refresh_token.clone()),
+            id_token: old.id_token.as_ref().map(|old| answer.id_token.as_ref().unwrap_or(old).clone()),
             expires_at: answer.expires_in.map(|life| received_at.after(life)),
             lifetime: answer.expires_in.map(|life| life.as_secs()),
             received_at,
@@ -137,20 +184,31 @@ impl Agent {
     }
 
     /// HTTP and authentication for a sealed issuer.
-    async fn issuer(
+    pub(crate) async fn issuer(
         &self,
         seal: &Seal,
         access: Access<'_>,
     ) -> Result<(Arc<ReqwestHttp>, ClientAuthentication), Error> {
         let http = self.network.http(&endpoint(&seal.endpoint)?, access)?;
-        let secret = self.client_secret(seal.client_secret.as_ref()).await?;
-        let authentication = ClientAuthentication {
-            client_id: seal.client_id.clone(),
-            method: seal.token_endpoint_auth,
-            secret,
-            signer: None,
-        };
+        // Which signatures the issuer takes was looked at when it signed the person in.
+        let audience = AssertionAudience::of(&seal.issuer, &seal.token_endpoint, None);
+        let client = Client { id: &seal.client_id, method: seal.token_endpoint_auth, audience };
+        let authentication = self.authentication(client, seal.client_secret.as_ref()).await?;
         Ok((http, authentication))
+    }
+
+    /// How we authenticate, with what the keychain keeps for it.
+    pub(crate) async fn authentication(
+        &self,
+        client: Client<'_>,
+        kept: Option<&ItemId>,
+    ) -> Result<ClientAuthentication, Error> {
+        let kept = self.client_secret(kept).await?;
+        let clock = self.world.clock();
+        ClientAuthentication::of(client.id, client.method, kept, client.audience, clock).map_err(|error| {
+            Error::new(ipc::ErrorCode::Failed, format!("the private key cannot be used: {error}"))
+                .hint("remove the server and add it again with --token-endpoint-auth private-key-jwt and a key that the issuer knows")
+        })
     }
 
     /// A client secret out of the keychain.

@@ -44,8 +44,10 @@ mod sign_out;
 mod standings;
 mod state_file;
 mod stores;
+mod step_up;
 mod tokens;
 mod views;
+mod vouching;
 mod world;
 
 pub use online::{Declared, ask_online};

@@ -41,7 +41,12 @@ pub(crate) fn refuse_closed(state: &State, server: &Server) -> Result<(), Error>
 /// Why this Account may not use it: a list pins another issuer, or wants a verified address of certain domains.
 pub(crate) fn unwanted(state: &State, server: &Server, account: &Account) -> Option<Error> {
     let issuer = account.key.issuer();
-    if let Some(listing) = server.in_force().find(|l| l.issuer.as_deref().is_some_and(|pin| pin != issuer)) {
+    // The pinned issuer takes the word of the identity provider, and people are known by that one.
+    let provider = server.registration.vouched_by.as_ref().and_then(|provider| state.servers.get(provider));
+    let vouched = provider.and_then(|provider| provider.issuer.as_deref()) == Some(issuer);
+    let breaks_pin =
+        |listing: &&Listing| !vouched && listing.issuer.as_deref().is_some_and(|pin| pin != issuer);
+    if let Some(listing) = server.in_force().find(breaks_pin) {
         let message = format!(
             "the list {} lets people sign in to {} at {} alone, and {} signed in at {issuer}",
             title(state, &listing.preset),
@@ -119,6 +124,7 @@ mod tests {
             name: None,
             email: Some(email.into()),
             email_verified: verified,
+            tenant: None,
             proof: Proof { kind: ProofKind::IdToken, at: UnixTime(1) },
             extra: serde_json::Map::new(),
         }

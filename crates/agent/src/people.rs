@@ -64,6 +64,7 @@ mod tests {
                 name: None,
                 email: Some((*email).to_owned()),
                 email_verified: true,
+                tenant: None,
                 proof: Proof { kind: ProofKind::IdToken, at: UnixTime(0) },
                 extra: serde_json::Map::new(),
             };

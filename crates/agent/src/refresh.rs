@@ -81,6 +81,8 @@ pub(crate) enum Refusal {
     },
     /// `invalid_grant`.
     InvalidGrant,
+    /// Whoever vouched for the person does not any more.
+    Over(String),
     /// `invalid_client`, `unauthorized_client`.
     RegistrationGone,
 }
@@ -179,7 +181,7 @@ pub(crate) async fn refresh<S: Steps>(steps: &S, record: &ItemId, ask: Ask) -> O
         steps.clear_intent(record);
         return Outcome::Token { set, renewed: false, proven };
     }
-    if set.refresh_token.is_none() {
+    if !set.renews() {
         if newer && !schedule::is_over(now, set.expires_at) {
             return Outcome::Token { set, renewed: false, proven };
         }
@@ -248,6 +250,10 @@ async fn renew<S: Steps>(steps: &S, record: &ItemId, set: TokenSet, epoch: u64) 
                     }
                     Err(error) => Outcome::Store(error),
                 };
+            }
+            Refusal::Over(reason) => {
+                steps.clear_intent(record);
+                return Outcome::NeedsSignIn { reason };
             }
             Refusal::RegistrationGone => {
                 steps.clear_intent(record);

@@ -15,6 +15,7 @@ use token_store::StaticSecret;
 
 use crate::agent::Agent;
 use crate::network::Access;
+use crate::sign_in::provider;
 use crate::{error, views};
 
 /// What a person says of a Server that they add.
@@ -25,6 +26,7 @@ pub(crate) struct NewServer {
     pub(crate) label: Option<String>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) registration: RegistrationChoice,
+    pub(crate) identity_provider: bool,
     pub(crate) private_network: bool,
     pub(crate) authority: Option<PrivateAuthority>,
     pub(crate) origin: Origin,
@@ -33,7 +35,17 @@ pub(crate) struct NewServer {
 impl Agent {
     /// Asks a URL how people sign in there, and adds it. Nothing is added that does not answer.
     pub(crate) async fn add_server(self: &Arc<Self>, new: NewServer) -> Result<ServerView, Error> {
-        let NewServer { url, id, label, headers, registration, private_network, authority, origin } = new;
+        let NewServer {
+            url,
+            id,
+            label,
+            headers,
+            registration,
+            identity_provider,
+            private_network,
+            authority,
+            origin,
+        } = new;
         let endpoint = parse_endpoint(&url)?;
         refuse_secret(&endpoint)?;
         check_headers(&headers)?;
@@ -46,10 +58,20 @@ impl Agent {
         }
         self.refuse_duplicate(&endpoint, &headers, id.as_ref())?;
         let access = Access { private_network, authority: authority.as_ref() };
-        let found = self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await?;
-        let (auth, issuer) = match &found {
-            Discovered::Open => (AuthKind::None, None),
-            Discovered::Protected(protected) => (AuthKind::Oauth, Some(protected.issuer.clone())),
+        if let Some(provider) = &registration.vouched_by {
+            self.read(|state| refuse_no_provider(state, provider))?;
+        }
+        let (auth, issuer) = if identity_provider {
+            let http = self.network.http(&endpoint, access)?;
+            let issuer = url.trim();
+            let metadata =
+                oauth::issuer_metadata(&*http, issuer).await.map_err(|error| of_discovery(&error))?;
+            (AuthKind::IdentityProvider, Some(metadata.issuer))
+        } else {
+            match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await? {
+                Discovered::Open => (AuthKind::None, None),
+                Discovered::Protected(protected) => (AuthKind::Oauth, Some(protected.issuer)),
+            }
         };
         self.refuse_duplicate(&endpoint, &headers, id.as_ref())?;
         self.change(|state| {
@@ -131,8 +153,11 @@ impl Agent {
     pub(crate) async fn test_server(self: &Arc<Self>, id: &ServerId) -> Result<DiscoveryView, Error> {
         let server = self.read(|state| state.servers.get(id).cloned()).ok_or_else(|| error::no_server(id))?;
         let mut steps = Vec::new();
-        let found =
-            self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?;
+        let found = if server.auth == AuthKind::IdentityProvider {
+            Discovered::Protected(Box::new(provider::find(self, &server).await?))
+        } else {
+            self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?
+        };
         let mut warnings = Vec::new();
         let mut view = DiscoveryView {
             server: id.clone(),
@@ -146,7 +171,7 @@ impl Agent {
             warnings: Vec::new(),
         };
         if let Discovered::Protected(protected) = found {
-            view.auth = AuthKind::Oauth;
+            view.auth = if server.auth == AuthKind::IdentityProvider { server.auth } else { AuthKind::Oauth };
             view.scopes = scopes(&protected).as_slice().to_vec();
             let metadata = &protected.metadata;
             view.registration = match (&server.registration, &metadata.registration_endpoint) {
@@ -236,6 +261,16 @@ pub(crate) fn known_as(
     let url = endpoint.canonical();
     let same = |server: &&Server| server.headers == *headers && server.endpoint.canonical() == url;
     state.servers.values().find(same).map(|server| server.id.clone())
+}
+
+fn refuse_no_provider(state: &State, provider: &ServerId) -> Result<(), Error> {
+    match state.servers.get(provider) {
+        Some(server) if server.auth == AuthKind::IdentityProvider => Ok(()),
+        Some(_) => Err(Error::new(ErrorCode::Usage, format!("{provider} is no identity provider"))
+            .hint("name one that was added with --identity-provider")),
+        None => Err(Error::new(ErrorCode::NotFound, format!("there is no identity provider {provider}"))
+            .hint("add it first: hallpass servers add <issuer> --identity-provider --client-id <id>")),
+    }
 }
 
 /// The scopes that will be asked for.

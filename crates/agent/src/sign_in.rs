@@ -5,17 +5,24 @@
 //!   -> who came back? (decide) -> a yes where one is needed -> KEYCHAIN, read back -> state.json -> bridges
 //! ```
 
+mod application;
 mod attempt;
+mod bind;
 mod decide;
+mod device;
 mod flow;
+pub(crate) mod provider;
 mod save;
+mod vouched;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ipc::{Approval, Error, ErrorCode, Event, FromAgent, Request, SignInId, SignInStep, SignInView};
+use ipc::{
+    Approval, Error, ErrorCode, Event, FromAgent, Request, SignInId, SignInStep, SignInView, SignInWay,
+};
 use model::{AccountId, Secret, ServerId, UnixTime};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -74,8 +81,34 @@ pub(crate) struct Wanted {
     pub(crate) approval: Approval,
     pub(crate) same_person: bool,
     pub(crate) login_hint: Option<String>,
+    /// How they want to.
+    pub(crate) way: Way,
     /// Seconds.
     pub(crate) timeout: u64,
+}
+
+/// How somebody signs in.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// With a browser of this machine; where an identity provider vouches for them, without one.
+    Browser,
+    /// On another device.
+    Device,
+    /// Nobody does: the application itself.
+    Application,
+    /// With an id_token that another program got of the identity provider.
+    IdToken(Secret<String>),
+}
+
+impl Way {
+    fn of(asked: SignInWay) -> Self {
+        match asked {
+            SignInWay::Browser => Self::Browser,
+            SignInWay::Device => Self::Device,
+            SignInWay::Application => Self::Application,
+            SignInWay::IdToken { id_token } => Self::IdToken(Secret::new(id_token)),
+        }
+    }
 }
 
 /// The running task's ends of what [`Live`] holds, and its way to tell the caller.
@@ -228,6 +261,7 @@ impl Agent {
             approval,
             same_person,
             login_hint,
+            way,
             timeout,
         } = request
         else {
@@ -240,8 +274,18 @@ impl Agent {
             account.map(|name| people::resolve(state, Some(&server), &name).map(|a| a.id.clone())).transpose()
         })?;
         let timeout = timeout.clamp(1, 3600);
-        let wanted =
-            Wanted { server, account, expect, label, select, approval, same_person, login_hint, timeout };
+        let wanted = Wanted {
+            server,
+            account,
+            expect,
+            label,
+            select,
+            approval,
+            same_person,
+            login_hint,
+            way: Way::of(way),
+            timeout,
+        };
         let watchers = self.events.clone();
         let mut line = self.sign_ins.enter(&wanted, self.world.now(), events, watchers)?;
         self.changed();

@@ -255,8 +255,10 @@ impl Agent {
         if let Some(closed) = &basis.shut {
             return Prepared::Closed(closed.clone());
         }
-        if basis.auth == AuthKind::None {
-            return Prepared::Open;
+        match basis.auth {
+            AuthKind::None => return Prepared::Open,
+            AuthKind::IdentityProvider => return Prepared::Closed(error::no_mcp_server(server)),
+            AuthKind::Oauth => {}
         }
         let Some(account) = basis.effective.account() else {
             let anybody = self.read(|state| state.grants.iter().any(|g| g.server == *server));

@@ -8,7 +8,7 @@ use ipc::{
 };
 use model::{
     Account, AccountId, AccountKey, AuthKind, ClientAppId, GrantState, Listing, ListingStanding, Reach,
-    Server, State,
+    Server, State, Tenant,
 };
 use token_store::Readiness;
 
@@ -104,10 +104,11 @@ pub(crate) fn account_view(account: &Account) -> AccountView {
         name: account.name.clone(),
         email: account.email.clone(),
         email_verified: account.email_verified,
+        organization: account.tenant.as_ref().and_then(Tenant::label).map(str::to_owned),
         issuer: account.key.issuer().to_owned(),
         subject: match &account.key {
             AccountKey::Subject { subject, .. } => Some(subject.clone()),
-            AccountKey::Unverified { .. } => None,
+            AccountKey::Unverified { .. } | AccountKey::Application { .. } => None,
         },
         proof: account.proof.kind,
         proven_at: account.proof.at,
@@ -130,6 +131,7 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
                 state: grant.state.clone(),
                 renewable: grant.renewable,
                 scopes: grant.scopes.clone(),
+                missing_scopes: grant.step_up.as_ref().map(|asked| asked.missing.clone()).unwrap_or_default(),
                 expires_at: grant.expires_at,
                 signed_in_at: grant.signed_in_at,
                 renewed_at: grant.renewed_at,

@@ -36,6 +36,11 @@ impl World {
         (self.now)()
     }
 
+    /// The same clock for what tells the time later.
+    pub(crate) fn clock(&self) -> oauth::Clock {
+        Arc::clone(&self.now)
+    }
+
     /// A fresh Account id: 80 random bits.
     pub(crate) fn account_id(&self) -> AccountId {
         AccountId::parse(&self.hex("a", 10)).expect("a letter and hexadecimal digits")

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::{Endpoint, UnixTime};
-use token_lease::{AccessToken, BridgeMessage, LeaseId, TokenRefusal};
+use token_lease::{AccessToken, BridgeMessage, Closed, LeaseId, TokenRefusal};
 use tokio::sync::oneshot;
 
 use crate::error::Failure;
@@ -48,6 +48,7 @@ impl Leases {
                 asked: None,
                 asked_at: None,
                 waiting: Vec::new(),
+                narrow: Vec::new(),
                 void: None,
                 known: true,
             },
@@ -122,6 +123,33 @@ impl Leases {
         }
     }
 
+    /// The Server wants more rights: `reply` hears what the person can do.
+    pub(crate) fn too_narrow(
+        &mut self,
+        id: Loan,
+        challenges: Vec<String>,
+        reply: oneshot::Sender<Failure>,
+        out: &mut Vec<BridgeMessage>,
+    ) {
+        match self.loans.get_mut(&id) {
+            Some(lease) if self.connected && lease.known && lease.void.is_none() => {
+                lease.narrow.push(reply);
+                out.push(BridgeMessage::TooNarrow { lease: id.lease, challenges });
+            }
+            Some(_) => drop(reply.send(Failure::TooNarrow)),
+            None => drop(reply.send(Failure::Void)),
+        }
+    }
+
+    /// The agent's word on missing rights.
+    pub(crate) fn widened(&mut self, lease: LeaseId, closed: &Closed) {
+        let id = self.of_now(lease);
+        let waiting = self.loans.get_mut(&id).map(|lease| std::mem::take(&mut lease.narrow));
+        for reply in waiting.unwrap_or_default() {
+            let _ = reply.send(Failure::Closed(closed.clone()));
+        }
+    }
+
     /// The agent's answer to a question.
     pub(crate) fn answered(
         &mut self,
@@ -162,6 +190,9 @@ impl Leases {
         for lease in self.loans.values_mut() {
             lease.asked = None;
             lease.known = false;
+            for reply in lease.narrow.drain(..) {
+                let _ = reply.send(Failure::TooNarrow);
+            }
         }
     }
 

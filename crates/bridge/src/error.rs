@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// 401 again with a token that was just renewed.
     #[error("it does not accept the sign-in{}", of_person(.0.as_deref()))]
     Rejected(Option<String>),
+    /// 403 for want of scopes, and no agent says what to do.
+    #[error("it wants rights that this sign-in does not have")]
+    TooNarrow,
     /// It speaks revision 2026-07-28 or later only.
     #[error("it speaks only MCP 2026-07-28 or later, and this app speaks an older revision")]
     ModernOnly,
@@ -79,6 +82,7 @@ impl Failure {
             | Self::StreamEnded
             | Self::SessionLost
             | Self::Rejected(_)
+            | Self::TooNarrow
             | Self::ModernOnly
             | Self::Closed(_)
             | Self::AgentLost { .. }
@@ -101,6 +105,7 @@ impl Failure {
             Self::Garbage(_) | Self::TooLarge => "bad_answer",
             Self::SessionLost => "session_lost",
             Self::Rejected(_) => "sign_in_needed",
+            Self::TooNarrow => code_of(ClosedCode::RightsMissing),
             Self::ModernOnly => "modern_only",
             Self::Closed(closed) => code_of(closed.code),
             Self::AgentLost { .. } => "agent_lost",
@@ -137,6 +142,9 @@ impl Failure {
             Self::TooLarge => "ask for less at once".to_owned(),
             Self::StreamEnded | Self::SessionLost | Self::Void => "try again".to_owned(),
             Self::Rejected(_) => format!("run `hallpass login {server}`"),
+            Self::TooNarrow => {
+                "try again in a moment; then it is said which rights, and how to give them".to_owned()
+            }
             Self::ModernOnly => {
                 "use an app that speaks MCP 2026-07-28, or an older address of this server".to_owned()
             }
@@ -164,6 +172,7 @@ pub(crate) fn code_of(code: ClosedCode) -> &'static str {
         ClosedCode::SignInNeeded => "sign_in_needed",
         ClosedCode::UnknownAccount => "unknown_account",
         ClosedCode::ServerClosed => "server_closed",
+        ClosedCode::RightsMissing => "insufficient_scope",
         ClosedCode::KeychainLocked => "keychain_locked",
         ClosedCode::KeychainAbsent => "keychain_absent",
         ClosedCode::Failed | ClosedCode::Unknown => "failed",
@@ -203,6 +212,7 @@ impl Voice {
             | Failure::StreamEnded
             | Failure::SessionLost
             | Failure::Rejected(_)
+            | Failure::TooNarrow
             | Failure::ModernOnly => format!("the server {}: {failure}", self.label),
         };
         (message, failure.hint(&self.server))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::oneshot;
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Credential, Reply};
@@ -32,6 +33,8 @@ pub(crate) enum Event {
     Failed { call: CallKey, failure: Failure, unsent: Option<Message> },
     /// The server asked for (other) authorization; `generation` is what it was given.
     Unauthorized { session: SessionKey, generation: Option<u64>, reply: Reply },
+    /// The server wants more rights than the token has; these are its challenges.
+    TooNarrow { session: SessionKey, challenges: Vec<String>, reply: oneshot::Sender<Failure> },
     /// A task that sends something again wants to know how.
     Credential { session: SessionKey, reply: Reply },
     /// The handshake has an answer.

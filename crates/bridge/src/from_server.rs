@@ -28,6 +28,13 @@ impl Bridge {
             Event::Unauthorized { session, generation, reply } => {
                 self.unauthorized(session, generation, reply);
             }
+            Event::TooNarrow { session, challenges, reply } => {
+                match self.sessions.get(&session).and_then(|session| session.lease) {
+                    Some(lease) => self.leases.too_narrow(lease, challenges, reply, &mut self.to_agent),
+                    // Nobody's rights: it is a matter between the app and an open server.
+                    None => drop(reply.send(Failure::TooNarrow)),
+                }
+            }
             Event::Credential { session, reply } => self.ask_credential(session, reply),
             Event::Opened { session, outcome } => self.opened(session, outcome),
             Event::Confirmed { session } => self.confirmed(session),

@@ -182,6 +182,7 @@ impl Bridge {
                 | Failure::TooLarge
                 | Failure::StreamEnded
                 | Failure::SessionLost
+                | Failure::TooNarrow
                 | Failure::ModernOnly
                 | Failure::OtherPerson { .. }
                 | Failure::Unsendable(_) => {

@@ -33,6 +33,8 @@ pub(crate) struct Lease {
     pub(crate) asked: Option<Asked>,
     pub(crate) asked_at: Option<UnixTime>,
     pub(crate) waiting: Vec<Waiter>,
+    /// Who waits to hear what can be done about missing rights.
+    pub(crate) narrow: Vec<oneshot::Sender<Failure>>,
     pub(crate) void: Option<Closed>,
     /// The agent that lent it is still connected.
     pub(crate) known: bool,

@@ -29,6 +29,7 @@ impl Bridge {
             AgentMessage::Token { lease, outcome } => {
                 self.leases.answered(lease, outcome, (self.clock)(), &mut self.to_agent);
             }
+            AgentMessage::TooNarrow { lease, closed } => self.leases.widened(lease, &closed),
             AgentMessage::Switched { seq, standing, older } => {
                 self.apply(standing, older);
                 self.to_agent.push(BridgeMessage::Acknowledge { seq });

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,9 @@ use crate::error::Failure;
 use crate::exchange::{Event, SessionKey};
 use crate::header::{PROTOCOL_VERSION, SESSION_ID};
 use crate::http::{Answer, Http, Repeat};
+
+/// Longest challenge that is passed on, in characters.
+const CHALLENGE_CAP: usize = 4096;
 
 /// One session's way to the server, shared by its tasks.
 pub(crate) struct Upstream {
@@ -84,6 +88,9 @@ impl Upstream {
         };
         let value = bearer.as_ref().map(|b| &b.value);
         let answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
+        if answer.head.status == StatusCode::FORBIDDEN {
+            return Ok((Box::pin(self.wide_enough(answer)).await?, bearer));
+        }
         if answer.head.status != StatusCode::UNAUTHORIZED {
             return Ok((answer, bearer));
         }
@@ -111,6 +118,25 @@ impl Upstream {
         if answer.head.status == StatusCode::UNAUTHORIZED {
             return Err(Failure::Rejected(None));
         }
-        Ok((answer, bearer))
+        Ok((self.wide_enough(answer).await?, bearer))
+    }
+
+    /// A 403 that speaks of scopes is no answer: the agent says what the person can do about it.
+    async fn wide_enough(&self, mut answer: Answer) -> Result<Answer, Failure> {
+        if answer.head.status != StatusCode::FORBIDDEN {
+            return Ok(answer);
+        }
+        let values = answer.head.headers.get_all(WWW_AUTHENTICATE).iter();
+        let challenges: Vec<String> = values
+            .filter_map(|value| Some(value.to_str().ok()?.chars().take(CHALLENGE_CAP).collect()))
+            .collect();
+        if !challenges.iter().any(|challenge| challenge.contains("insufficient_scope")) {
+            return Ok(answer);
+        }
+        // Read to its end, so that the connection can be used again.
+        let _ = answer.whole(64 * 1024).await;
+        let (reply, wait) = oneshot::channel();
+        self.report(Event::TooNarrow { session: self.key, challenges, reply }).await;
+        Err(wait.await.unwrap_or(Failure::Void))
     }
 }

@@ -187,6 +187,13 @@ pub(crate) struct ServersAdd {
     /// How that client authenticates at the token endpoint; what the issuer prefers otherwise.
     #[arg(long, requires = "client_id")]
     pub(crate) token_endpoint_auth: Option<TokenEndpointAuth>,
+    /// The URL is the issuer of your company's identity provider, and no MCP server: people sign in there once, and it
+    /// vouches for them at servers that are added with --vouched-by.
+    #[arg(long, requires = "client_id", conflicts_with_all = ["vouched_by", "all"])]
+    pub(crate) identity_provider: bool,
+    /// People are known there by the word of this identity provider: no browser opens for it.
+    #[arg(long, value_name = "ID", requires = "client_id")]
+    pub(crate) vouched_by: Option<ServerId>,
     /// Present this client id metadata document, where the issuer takes such.
     #[arg(long, value_name = "URL", conflicts_with = "client_id")]
     pub(crate) client_metadata_url: Option<String>,
@@ -205,6 +212,8 @@ pub(crate) enum TokenEndpointAuth {
     None,
     Basic,
     Post,
+    /// Signed assertions; the secret that is asked for is then the private key, as PEM or JWK.
+    PrivateKeyJwt,
 }
 
 #[derive(Debug, Args)]
@@ -241,7 +250,17 @@ pub(crate) struct Login {
     pub(crate) store: Option<StoreKind>,
     #[command(flatten)]
     pub(crate) sealing: Sealing,
-    /// How long to wait for the browser: 90s, 10m.
+    /// Sign in on another device: shows a code and a QR code, needs no browser here.
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) device: bool,
+    /// Sign in the application that the server's client id stands for, with its own credentials. It is no person, and
+    /// is used only where --use or hallpass switch chooses it.
+    #[arg(long, conflicts_with_all = ["no_browser", "device", "expect", "login_hint", "same_person"])]
+    pub(crate) application: bool,
+    /// Read an id_token of the server's identity provider from standard input, in place of signing in there.
+    #[arg(long, conflicts_with_all = ["no_browser", "device", "application", "login_hint"])]
+    pub(crate) id_token_stdin: bool,
+    /// How long to wait for the person: 90s, 10m.
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,
     #[command(flatten)]

@@ -58,6 +58,16 @@ impl Output {
         say(text.as_ref());
     }
 
+    /// What we drew ourselves, escape sequences included; on stderr, and only onto a terminal.
+    pub(crate) fn picture(lines: &[String]) {
+        let mut err = std::io::stderr().lock();
+        if err.is_terminal() {
+            for line in lines {
+                let _closed = writeln!(err, "{line}");
+            }
+        }
+    }
+
     /// Columns of equal width, the first row being the heading.
     pub(crate) fn table(self, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -31,6 +31,25 @@ pub struct Call {
 #[serde(transparent)]
 pub struct SignInId(pub u64);
 
+/// How somebody signs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum SignInWay {
+    /// With a browser of this machine; where an identity provider vouches for them, by its word.
+    #[default]
+    Browser,
+    /// On another device: a code is shown instead of opening a browser (RFC 8628).
+    Device,
+    /// Nobody does: an application with its own credentials (RFC 6749 section 4.4).
+    Application,
+    /// With an id_token of the identity provider, which another program got. Put-only.
+    IdToken {
+        /// The token.
+        id_token: String,
+    },
+}
+
 /// What a caller may ask for. Account names in requests (`account: String`) are an id, a label or an
 /// e-mail; one that fits several Accounts is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +85,9 @@ pub enum Request {
         /// How to get a client registration.
         #[serde(default)]
         registration: RegistrationChoice,
+        /// It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
+        #[serde(default)]
+        identity_provider: bool,
         /// Addresses of private networks are allowed.
         #[serde(default)]
         private_network: bool,
@@ -166,7 +188,10 @@ pub enum Request {
         /// `login_hint` for the issuer (OpenID Connect Core section 3.1.2.1).
         #[serde(default)]
         login_hint: Option<String>,
-        /// How long to wait for the browser, in seconds.
+        /// How.
+        #[serde(default)]
+        way: SignInWay,
+        /// How long to wait for the person, in seconds.
         timeout: u64,
     },
     /// Answers `SignInStep::Confirm` or `SignInStep::SamePerson`. Answer: `Done`.

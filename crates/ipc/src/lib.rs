@@ -24,7 +24,7 @@ pub use codec::{
     CodecError, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, answer_too_long, request_too_long,
 };
 pub use connection::{Connection, StartError, Starter, connect, connect_or_start, hold_starts};
-pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep};
+pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep, SignInWay};
 pub use error::{Error, ErrorCode};
 pub use front::{locations, open_control, proxies, session_record};
 pub use hello::{Greeting, Hello, Role, VERSIONS};

@@ -202,6 +202,9 @@ pub struct GrantView {
     pub renewable: bool,
     /// Scopes as granted.
     pub scopes: Vec<String>,
+    /// Scopes that the Server asked for since, and this sign-in does not have.
+    #[serde(default)]
+    pub missing_scopes: Vec<String>,
     /// When the access token ends.
     pub expires_at: Option<UnixTime>,
     /// When the person signed in.
@@ -226,6 +229,9 @@ pub struct AccountView {
     pub email: Option<String>,
     /// The issuer verified that e-mail.
     pub email_verified: bool,
+    /// The organisation that the issuer names beside it.
+    #[serde(default)]
+    pub organization: Option<String>,
     /// Who says so.
     pub issuer: String,
     /// `sub`, where an issuer has proven one.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccountId, ServerId, UnixTime};
+use crate::{AccountId, ServerId, Tenant, UnixTime};
 
 /// A person. The key decides; label, name and e-mail are for eyes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct Account {
     /// The issuer said that it verified the e-mail.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub email_verified: bool,
+    /// The organisation, where the issuer names one. It decides nothing but a refusal: the same subject in
+    /// another organisation is not taken for the same person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
     /// The last evidence of who this is.
     pub proof: Proof,
     /// Fields of a newer version, kept as they are.
@@ -34,6 +38,11 @@ impl Account {
     /// Whether an issuer has proven who this is.
     pub fn is_verified(&self) -> bool {
         matches!(self.key, AccountKey::Subject { .. })
+    }
+
+    /// Whether somebody acts as themselves by it. The other kind is never chosen but by name.
+    pub fn is_person(&self) -> bool {
+        !matches!(self.key, AccountKey::Application { .. })
     }
 }
 
@@ -55,13 +64,22 @@ pub enum AccountKey {
         /// The issuer that gave the tokens.
         issuer: String,
     },
+    /// No person: an application that acts in its own name (RFC 6749 section 4.4).
+    Application {
+        /// Issuer identifier, exact.
+        issuer: String,
+        /// `client_id`, exact.
+        client_id: String,
+    },
 }
 
 impl AccountKey {
     /// The issuer that this person signed in at.
     pub fn issuer(&self) -> &str {
         match self {
-            Self::Subject { issuer, .. } | Self::Unverified { issuer, .. } => issuer,
+            Self::Subject { issuer, .. }
+            | Self::Unverified { issuer, .. }
+            | Self::Application { issuer, .. } => issuer,
         }
     }
 }
@@ -86,6 +104,10 @@ pub enum ProofKind {
     Userinfo,
     /// The introspection endpoint (RFC 7662), asked with credentials of our own.
     Introspection,
+    /// The identity provider vouched for them to the issuer (draft-ietf-oauth-identity-assertion-authz-grant).
+    Vouched,
+    /// Nobody was to be proven: an application acts in its own name.
+    Application,
     /// Nothing.
     Unknown,
 }

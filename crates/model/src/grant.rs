@@ -33,9 +33,29 @@ pub struct Grant {
     /// When it was last renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewed_at: Option<UnixTime>,
+    /// Rights that the Server asked for since, and this Grant does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_up: Option<StepUpAsked>,
+    /// How many wider sign-ins in a row were made because of that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub step_ups: u8,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// What a wider sign-in is to ask for (MCP authorization, Step-Up Authorization Flow).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepUpAsked {
+    /// Everything: what was asked for before, and what is missing.
+    pub scopes: Vec<String>,
+    /// What is new in it, to be shown.
+    pub missing: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// Whether a Grant can be used.

@@ -55,6 +55,9 @@ pub enum AuthKind {
     Oauth,
     /// Nobody: the server was seen to answer without a sign-in. Nothing is ever sent to it.
     None,
+    /// No MCP server at all: the identity provider of a company. People sign in there once, and it vouches for
+    /// them at the Servers that name it (MCP extension `enterprise-managed-authorization`).
+    IdentityProvider,
 }
 
 /// Where a Server entry came from.
@@ -116,6 +119,9 @@ pub struct RegistrationChoice {
     /// That client has a secret, which the person enters at sign-in; it lies in the keychain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_secret: bool,
+    /// The identity provider that vouches for people there; without one they sign in at the issuer itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouched_by: Option<ServerId>,
     /// The URL of a client id metadata document to present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_url: Option<String>,

@@ -168,10 +168,12 @@ impl State {
         self.revocations.iter().find(|revocation| revocation.record == *record)
     }
 
-    /// The Account with this key, if it is a proven one.
+    /// The Account with this key, if that is one that can be recognised.
     pub fn account_by_key(&self, key: &AccountKey) -> Option<&Account> {
         match key {
-            AccountKey::Subject { .. } => self.accounts.values().find(|a| a.key == *key),
+            AccountKey::Subject { .. } | AccountKey::Application { .. } => {
+                self.accounts.values().find(|a| a.key == *key)
+            }
             AccountKey::Unverified { .. } => None,
         }
     }
@@ -231,6 +233,7 @@ mod tests {
                 name: None,
                 email: None,
                 email_verified: false,
+                tenant: None,
                 proof: crate::Proof { kind: crate::ProofKind::Unknown, at: crate::UnixTime(0) },
                 extra: Map::new(),
             },

@@ -5,6 +5,7 @@ use model::{ClientRegistration, Endpoint, RegistrationChoice, RegistrationKind, 
 use serde_json::{Map, Value, json};
 
 use crate::authorization_server_metadata::AuthorizationServerMetadata;
+use crate::device_authorization::DEVICE_CODE;
 use crate::http::{Http, HttpRequest, HttpResponse, TOKEN_TIME};
 use crate::scopes::Scopes;
 use crate::{ServerText, json_field};
@@ -28,13 +29,34 @@ pub enum Registration {
     },
 }
 
+/// What a registration is for. One for a grant is never used for another: the issuer was told of one alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterFor<'a> {
+    /// The authorization code grant, coming back to this exact redirect URI.
+    Redirect(&'a str),
+    /// The device code grant (RFC 8628), which comes back to nowhere.
+    Device,
+    /// A grant for which an administrator registers us beforehand: an application's own credentials, the word of an
+    /// identity provider.
+    Administered,
+}
+
+impl<'a> RegisterFor<'a> {
+    fn redirect_uri(self) -> Option<&'a str> {
+        match self {
+            Self::Redirect(uri) => Some(uri),
+            Self::Device | Self::Administered => None,
+        }
+    }
+}
+
 /// Chooses: pre-registered, then metadata document, then stored, then new (A8). Registrations of other
 /// issuers, and stored ones with another redirect URI, are never used (A12).
 pub fn choose(
     metadata: &AuthorizationServerMetadata,
     choice: &RegistrationChoice,
     stored: &[ClientRegistration],
-    redirect_uri: &str,
+    wanted: RegisterFor<'_>,
 ) -> Result<Registration, RegistrationError> {
     let issuer = &metadata.issuer;
     let made = |client_id: &str, kind, token_endpoint_auth| {
@@ -62,10 +84,13 @@ pub fn choose(
         check_metadata_url(url)?;
         return Ok(Registration::Use(made(url, RegistrationKind::MetadataDocument, TokenEndpointAuth::None)));
     }
+    if wanted == RegisterFor::Administered {
+        return Err(RegistrationError::NotOffered { issuer: issuer.clone() });
+    }
     let known = stored.iter().find(|r| {
         r.issuer == *issuer
             && r.kind == RegistrationKind::Dynamic
-            && r.redirect_uri.as_deref() == Some(redirect_uri)
+            && r.redirect_uri.as_deref() == wanted.redirect_uri()
     });
     if let Some(known) = known {
         return Ok(Registration::Use(known.clone()));
@@ -84,8 +109,8 @@ pub struct RegistrationRequest<'a> {
     pub issuer: &'a str,
     /// `registration_endpoint`.
     pub endpoint: &'a Endpoint,
-    /// The exact redirect URI that will be used.
-    pub redirect_uri: &'a str,
+    /// The grant that it will be used for.
+    pub wanted: RegisterFor<'a>,
     /// How we want to authenticate.
     pub token_endpoint_auth: TokenEndpointAuth,
     /// The scopes that will be asked for.
@@ -110,7 +135,11 @@ pub async fn register(
     http: &dyn Http,
     request: &RegistrationRequest<'_>,
 ) -> Result<Registered, RegistrationError> {
-    let mut grant_types = vec!["authorization_code"];
+    let (grant, response_types) = match request.wanted {
+        RegisterFor::Redirect(_) => ("authorization_code", vec!["code"]),
+        RegisterFor::Device | RegisterFor::Administered => (DEVICE_CODE, Vec::new()),
+    };
+    let mut grant_types = vec![grant];
     if request.grant_types_supported.is_none_or(|known| known.iter().any(|grant| grant == "refresh_token")) {
         grant_types.push("refresh_token");
     }
@@ -118,9 +147,9 @@ pub async fn register(
         "client_name": "Hallpass",
         "client_uri": "https://hallpass.dev",
         "application_type": "native",
-        "redirect_uris": [request.redirect_uri],
+        "redirect_uris": Vec::from_iter(request.wanted.redirect_uri()),
         "grant_types": grant_types,
-        "response_types": ["code"],
+        "response_types": response_types,
         "token_endpoint_auth_method": auth_name(request.token_endpoint_auth),
     });
     if let Some(scope) = request.scopes.parameter() {
@@ -167,15 +196,12 @@ fn read_registered(
     if secret.is_some_and(|secret| secret.len() > 4096 || !is_vschar(secret)) {
         return Err(malformed("an unusable client_secret"));
     }
-    if let Some(uris) = json_field::list(&answer, "redirect_uris")
+    if let (Some(ours), Some(uris)) =
+        (request.wanted.redirect_uri(), json_field::list(&answer, "redirect_uris"))
         && !uris.is_empty()
-        && !uris.iter().any(|uri| uri == request.redirect_uri)
+        && !uris.iter().any(|uri| uri == ours)
     {
-        return Err(RegistrationError::RedirectRefused {
-            issuer: request.issuer.to_owned(),
-            redirect_uri: request.redirect_uri.to_owned(),
-            text: None,
-        });
+        return Err(redirect_refused(request, None));
     }
     let method = match json_field::text(&answer, "token_endpoint_auth_method") {
         Some(name) => auth_of_name(name).ok_or_else(|| malformed("an unknown token_endpoint_auth_method"))?,
@@ -194,7 +220,7 @@ fn read_registered(
             client_id: client_id.to_owned(),
             kind: RegistrationKind::Dynamic,
             token_endpoint_auth: method,
-            redirect_uri: Some(request.redirect_uri.to_owned()),
+            redirect_uri: request.wanted.redirect_uri().map(str::to_owned),
             secret: None,
         },
         secret: used_secret.map(Secret::from),
@@ -215,9 +241,7 @@ fn refusal(
     let code = json_field::text(&body, "error").unwrap_or_default();
     let text = json_field::text(&body, "error_description").map(ServerText::new);
     match (status, code) {
-        (_, "invalid_redirect_uri") => {
-            RegistrationError::RedirectRefused { issuer, redirect_uri: request.redirect_uri.to_owned(), text }
-        }
+        (_, "invalid_redirect_uri") => redirect_refused(request, text),
         (300..=399, _) => RegistrationError::Malformed { issuer, what: "a redirect, which is not followed" },
         (401 | 403, _) => RegistrationError::Closed { issuer },
         (404 | 405 | 410 | 501, _) => RegistrationError::NotOffered { issuer },
@@ -228,6 +252,11 @@ fn refusal(
             text,
         },
     }
+}
+
+fn redirect_refused(request: &RegistrationRequest<'_>, text: Option<ServerText>) -> RegistrationError {
+    let redirect_uri = request.wanted.redirect_uri().unwrap_or("(none)").to_owned();
+    RegistrationError::RedirectRefused { issuer: request.issuer.to_owned(), redirect_uri, text }
 }
 
 /// The best method for a new registration: none, basic, post. Metadata that lists nothing means basic

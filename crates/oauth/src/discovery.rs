@@ -157,6 +157,22 @@ pub async fn discover(
     }
 }
 
+/// Reads the metadata of an issuer that is known by name: an identity provider, which protects no endpoint of its own.
+/// PKCE is sent there whether or not the metadata mention it.
+pub async fn issuer_metadata(
+    http: &dyn Http,
+    issuer: &str,
+) -> Result<AuthorizationServerMetadata, DiscoveryError> {
+    let endpoint = Endpoint::parse(issuer)
+        .map_err(|_| DiscoveryError::NoServerMetadata { issuer: ServerText::new(issuer) })?;
+    let pin = ServerPin { tolerate_missing_pkce: true, ..ServerPin::default() };
+    let search = Search { http, endpoint: &endpoint, pin: &pin };
+    search
+        .server_metadata(issuer, &[issuer], &mut |_| {})
+        .await?
+        .ok_or_else(|| DiscoveryError::NoServerMetadata { issuer: ServerText::new(issuer) })
+}
+
 fn protected(found: Protected) -> Discovered {
     Discovered::Protected(Box::new(found))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use model::{Endpoint, Secret, UnixTime};
+use model::{Endpoint, Secret, Tenant, UnixTime};
 use openidconnect::core::{
     CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm,
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::document::{Document, DocumentError, fetch};
 use crate::http::Http;
 use crate::identity::Person;
-use crate::tenant::Tenant;
+use crate::tenant::tenant_of;
 
 /// How far clocks may be apart.
 const SKEW: Duration = Duration::from_mins(2);
@@ -105,7 +105,7 @@ impl TenantClaims {
         let claims = [("tid", &self.tid), ("oid", &self.oid), ("hd", &self.hd), ("org_id", &self.org_id)];
         let claims: Map<String, Value> =
             claims.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        Tenant::of_claims(&claims)
+        tenant_of(&claims)
     }
 }
 

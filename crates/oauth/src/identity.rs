@@ -2,7 +2,7 @@
 //! 3.1.3.7, 5.3 and 12.2). Every doubt is an error, never another person.
 
 use base64::Engine;
-use model::{AccountKey, Endpoint, ProofKind, Secret, TokenEndpointAuth, UnixTime};
+use model::{AccountKey, Endpoint, ProofKind, Secret, Tenant, TokenEndpointAuth, UnixTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,6 @@ use crate::http::Http;
 use crate::id_token::{IdTokenError, IdTokenRules, fetch_keys, verify};
 use crate::introspection::IntrospectionError;
 use crate::scopes::Scopes;
-use crate::tenant::Tenant;
 use crate::token::TokenAnswer;
 use crate::userinfo::{Userinfo, UserinfoError, userinfo};
 
@@ -174,7 +173,7 @@ pub async fn same_person_at_refresh(
     let subject = match before.key {
         AccountKey::Subject { issuer, subject } if *issuer == sources.issuer => subject,
         AccountKey::Subject { .. } => return SamePerson::Other,
-        AccountKey::Unverified { .. } => return SamePerson::NothingToAsk,
+        AccountKey::Unverified { .. } | AccountKey::Application { .. } => return SamePerson::NothingToAsk,
     };
     let compare = |person: &Person, kind| {
         if person.subject == *subject { SamePerson::Same(kind) } else { SamePerson::Other }
@@ -234,7 +233,7 @@ fn hints_differ(old: &Secret<String>, new: &Secret<String>) -> bool {
 const HINTS: [&str; 4] = ["sub", "iss", "tid", "oid"];
 
 /// The unverified claims of a JWT; `None` for an opaque token.
-fn claims_of(token: &Secret<String>) -> Option<Map<String, Value>> {
+pub(crate) fn claims_of(token: &Secret<String>) -> Option<Map<String, Value>> {
     // To be compared, never trusted and never kept.
     let mut parts = token.expose().split('.');
     let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())

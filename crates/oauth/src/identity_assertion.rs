@@ -10,14 +10,16 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{Endpoint, Secret, UnixTime};
+use model::{Endpoint, Secret, Tenant, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::ServerText;
 use crate::authorization_server_metadata::{AuthorizationServerMetadata, Offer};
 use crate::http::Http;
+use crate::identity::claims_of;
 use crate::json_field;
 use crate::scopes::Scopes;
+use crate::tenant::tenant_of;
 use crate::token::{TokenAnswer, TokenEndpoint, TokenError, ask};
 use crate::token_endpoint_auth::ClientAuthentication;
 use crate::token_exchange::{TokenExchange, TokenType, exchange_token};
@@ -67,6 +69,7 @@ pub struct AssertionTarget<'a> {
 pub struct IdJag {
     assertion: Secret<String>,
     issuer: String,
+    subject: String,
     scopes: Scopes,
 }
 
@@ -74,6 +77,11 @@ impl IdJag {
     /// The one issuer that it may be shown to.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Whom the identity provider vouches for: `sub`. It was read out of its own answer.
+    pub fn subject(&self) -> &str {
+        &self.subject
     }
 }
 
@@ -113,10 +121,10 @@ pub async fn request_id_jag(
     let exchanged = exchange_token(http, provider.token_endpoint, provider.authentication, &exchange)
         .await
         .map_err(|source| of_provider(provider.issuer, source))?;
-    check(&exchanged.token, provider.issuer, &target, now)
+    let subject = check(&exchanged.token, provider.issuer, &target, now)
         .map_err(|what| IdentityAssertionError::Unusable { provider: provider.issuer.to_owned(), what })?;
     let scopes = exchanged.scope.as_deref().map_or_else(|| target.scopes.clone(), Scopes::parse);
-    Ok(IdJag { assertion: exchanged.token, issuer: target.issuer.to_owned(), scopes })
+    Ok(IdJag { assertion: exchanged.token, issuer: target.issuer.to_owned(), subject, scopes })
 }
 
 /// Redeems an assertion at the issuer that it is for (RFC 7523 section 2.1, draft section 4.4). `issuer` is who
@@ -148,13 +156,57 @@ pub async fn redeem_id_jag(
     Ok(answer)
 }
 
-/// Compares the claims of an ID-JAG with what was asked for. The signature is for the other issuer to check.
+/// What an id_token says, before anybody has verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdTokenClaims {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`.
+    pub audience: Vec<String>,
+    /// `exp`.
+    pub expires_at: Option<UnixTime>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `email`.
+    pub email: Option<String>,
+    /// `email_verified`.
+    pub email_verified: bool,
+    /// The organisation.
+    pub tenant: Option<Tenant>,
+}
+
+/// Reads the claims of an id_token that its maker is yet to check. They count for something only once it has: when it
+/// has vouched for this subject in exchange for it.
+pub fn id_token_claims(token: &Secret<String>) -> Option<IdTokenClaims> {
+    let claims = claims_of(token)?;
+    let text = |name| json_field::text(&claims, name).map(str::to_owned);
+    let audience = match claims.get("aud") {
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::String(one)) => vec![one.clone()],
+        _ => Vec::new(),
+    };
+    Some(IdTokenClaims {
+        issuer: text("iss")?,
+        subject: text("sub")?,
+        audience,
+        expires_at: claims.get("exp").and_then(Value::as_u64).map(UnixTime),
+        name: text("name").or_else(|| text("preferred_username")),
+        email: text("email"),
+        email_verified: claims.get("email_verified").and_then(Value::as_bool).unwrap_or_default(),
+        tenant: tenant_of(&claims),
+    })
+}
+
+/// Compares the claims of an ID-JAG with what was asked for, and says whom it names. The signature is for the other
+/// issuer to check.
 fn check(
     token: &Secret<String>,
     provider: &str,
     target: &AssertionTarget<'_>,
     now: UnixTime,
-) -> Result<(), &'static str> {
+) -> Result<String, &'static str> {
     // To be compared, not believed.
     let mut parts = token.expose().split('.');
     let (Some(header), Some(claims), Some(_), None) =
@@ -192,11 +244,9 @@ fn check(
         Some(Value::Array(list)) if *list == [Value::from(target.resource)] => {}
         Some(_) => return Err("it is for another server"),
     }
-    if json_field::text(&claims, "sub").is_none() {
-        return Err("it names nobody");
-    }
+    let Some(subject) = json_field::text(&claims, "sub") else { return Err("it names nobody") };
     match claims.get("exp").and_then(Value::as_u64) {
-        Some(end) if end > now.0 => Ok(()),
+        Some(end) if end > now.0 => Ok(subject.to_owned()),
         Some(_) => Err("it has expired"),
         None => Err("it does not say when it ends"),
     }

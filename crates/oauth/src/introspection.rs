@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::http::{Http, HttpError, HttpResponse};
 use crate::identity::{Identified, Identity, IdentityError, IdentitySources, Person, SamePerson};
 use crate::json_field;
-use crate::tenant::Tenant;
+use crate::tenant::tenant_of;
 use crate::token_endpoint_auth::ClientAuthentication;
 
 /// Where to ask, and who asks.
@@ -56,7 +56,7 @@ pub async fn same_person_by_introspection(
     let subject = match key {
         AccountKey::Subject { issuer, subject } if *issuer == sources.issuer => subject,
         AccountKey::Subject { .. } => return SamePerson::Other,
-        AccountKey::Unverified { .. } => return SamePerson::NothingToAsk,
+        AccountKey::Unverified { .. } | AccountKey::Application { .. } => return SamePerson::NothingToAsk,
     };
     match ask(http, sources, introspection, access_token, now).await {
         Ok(Told::Person(person)) if person.subject == *subject => SamePerson::Same(ProofKind::Introspection),
@@ -139,7 +139,7 @@ fn person(body: &Map<String, Value>, client_id: &str) -> Option<Person> {
         name: text("name").or_else(|| text("username")),
         email: text("email"),
         email_verified: json_field::flag(body, "email_verified"),
-        tenant: Tenant::of_claims(body),
+        tenant: tenant_of(body),
     })
 }
 

@@ -65,7 +65,7 @@ pub use client_credentials::{
     CLIENT_CREDENTIALS, ClientCredentialsError, client_credentials, offers_client_credentials,
 };
 pub use client_registration::{
-    Registered, Registration, RegistrationError, RegistrationRequest, choose, register,
+    RegisterFor, Registered, Registration, RegistrationError, RegistrationRequest, choose, register,
 };
 pub use device_authorization::{
     DEVICE_CODE, DeviceAuthorization, DeviceAuthorizationError, DeviceAuthorizationRequest, Next,
@@ -73,7 +73,7 @@ pub use device_authorization::{
 };
 pub use discovery::{
     Discovered, DiscoveryError, DiscoveryOptions, FoundBy, Protected, Quirk, ServerPin, Step, Want, discover,
-    quirks_of,
+    issuer_metadata, quirks_of,
 };
 pub use document::DocumentError;
 pub use extra_parameters::{ExtraParameterError, ExtraParameters};
@@ -84,8 +84,8 @@ pub use identity::{
     same_person_at_refresh,
 };
 pub use identity_assertion::{
-    AssertionTarget, ID_JAG_PROFILE, IdJag, IdentityAssertionError, IdentityProvider, JWT_BEARER, Subject,
-    redeem_id_jag, request_id_jag, takes_identity_assertions,
+    AssertionTarget, ID_JAG_PROFILE, IdJag, IdTokenClaims, IdentityAssertionError, IdentityProvider,
+    JWT_BEARER, Subject, id_token_claims, redeem_id_jag, request_id_jag, takes_identity_assertions,
 };
 pub use introspection::{
     Introspection, IntrospectionError, identify_by_introspection, same_person_by_introspection,
@@ -102,7 +102,6 @@ pub use revocation::{RevocationError, TokenKind, revoke};
 pub use scopes::Scopes;
 pub use server_text::ServerText;
 pub use step_up::{GaveUp, MOST_STEP_UPS, Narrow, StepUp, step_up};
-pub use tenant::Tenant;
 pub use token::{TokenAnswer, TokenEndpoint, TokenError, exchange, refresh};
 pub use token_endpoint_auth::{AssertionAudience, ClientAuthentication};
 pub use token_exchange::{Exchanged, TOKEN_EXCHANGE, TokenExchange, TokenType, exchange_token};

@@ -39,6 +39,15 @@ impl Scopes {
         scopes
     }
 
+    /// From a list; what is no scope token is dropped.
+    pub fn of(list: &[String]) -> Self {
+        let mut scopes = Self::default();
+        for scope in list {
+            scopes.add(scope);
+        }
+        scopes
+    }
+
     /// These and, after them, those of `more` that are new (step-up: what was asked for before and what a
     /// challenge asks for now).
     #[must_use]
@@ -53,6 +62,12 @@ impl Scopes {
     #[must_use]
     pub fn without(&self, others: &Self) -> Self {
         Self(self.0.iter().filter(|scope| !others.0.contains(scope)).cloned().collect())
+    }
+
+    /// What is left where no person is there: neither an identity nor a grant that outlives their presence.
+    #[must_use]
+    pub fn without_people(&self) -> Self {
+        Self(self.0.iter().filter(|scope| *scope != OPENID && *scope != OFFLINE_ACCESS).cloned().collect())
     }
 
     /// The value of the `scope` parameter; `None` if it is to be left out.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::http::{Http, HttpError, HttpRequest, TOKEN_TIME};
 use crate::identity::Person;
 use crate::json_field;
-use crate::tenant::Tenant;
+use crate::tenant::tenant_of;
 
 /// What the endpoint said.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) async fn userinfo(
         name: text("name").or_else(|| text("preferred_username")),
         email: text("email"),
         email_verified: verified,
-        tenant: Tenant::of_claims(&claims),
+        tenant: tenant_of(&claims),
     }))
 }
 

@@ -41,6 +41,7 @@ pub use knobs::{
     Metadata, TokenFault, TokenForm, TokenRequests,
 };
 pub use ledger::{Introspection, IssuedSecret, Registration, SecretKind, Stats};
+pub use signing::client_key;
 
 /// A running authorization server. Dropping it closes its port and all connections.
 #[derive(Debug)]

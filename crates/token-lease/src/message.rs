@@ -48,6 +48,14 @@ pub enum BridgeMessage {
         /// The lease.
         lease: LeaseId,
     },
+    /// The Server refused a call because the token's rights are too few (RFC 6750 section 3.1,
+    /// `insufficient_scope`). Answered by [`AgentMessage::TooNarrow`] with the same lease.
+    TooNarrow {
+        /// The lease that the call was made under.
+        lease: LeaseId,
+        /// The values of its `WWW-Authenticate` headers.
+        challenges: Vec<String>,
+    },
     /// What the bridge saw of the Server.
     Learned {
         /// The era that it speaks.
@@ -87,6 +95,13 @@ pub enum AgentMessage {
         lease: LeaseId,
         /// A token of exactly that lease's Account, or why there is none.
         outcome: Result<AccessToken, TokenRefusal>,
+    },
+    /// What the person can do about missing rights. Nobody is asked by this: a wider sign-in begins with them.
+    TooNarrow {
+        /// The lease that the call was made under.
+        lease: LeaseId,
+        /// Which rights, and what to do.
+        closed: Closed,
     },
     /// From now on another standing holds. To be acknowledged within one second, else the Session is
     /// cut off.
@@ -196,6 +211,8 @@ pub enum ClosedCode {
     UnknownAccount,
     /// The Server is closed for everybody.
     ServerClosed,
+    /// The person has not given the rights that the Server wants for this call.
+    RightsMissing,
     /// The keychain is locked.
     KeychainLocked,
     /// The keychain is not there.
@@ -243,6 +260,10 @@ mod tests {
         );
         same(&BridgeMessage::Acknowledge { seq: 2 }, r#"{"type":"acknowledge","seq":2}"#);
         same(&BridgeMessage::Release { lease: LeaseId(3) }, r#"{"type":"release","lease":3}"#);
+        same(
+            &BridgeMessage::TooNarrow { lease: LeaseId(3), challenges: vec!["Bearer x".into()] },
+            r#"{"type":"too_narrow","lease":3,"challenges":["Bearer x"]}"#,
+        );
         same(&BridgeMessage::Learned { era: Era::Stateless }, r#"{"type":"learned","era":"stateless"}"#);
         same(
             &BridgeMessage::Trouble { what: Some("no answer".into()) },

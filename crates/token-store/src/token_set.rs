@@ -14,6 +14,9 @@ pub struct TokenSet {
     pub access_token: Secret<String>,
     /// `refresh_token`, where the issuer gave one.
     pub refresh_token: Option<Secret<String>>,
+    /// `id_token` of an identity provider, which is shown to it again when it is to vouch for the person. Of others
+    /// none is kept.
+    pub id_token: Option<Secret<String>>,
     /// When the access token ends, where the issuer said so.
     pub expires_at: Option<UnixTime>,
     /// `expires_in` as received, in seconds.
@@ -49,9 +52,15 @@ pub struct Seal {
     /// OpenID Connect Core section 5.3, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_endpoint: Option<String>,
+    /// RFC 7662, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_endpoint: Option<String>,
     /// The issuer's keys, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// How these tokens are renewed.
+    #[serde(default, skip_serializing_if = "Renewal::is_default")]
+    pub renewal: Renewal,
     /// Resource indicator (RFC 8707).
     pub resource: String,
     /// The MCP URL that is called with the access token.
@@ -70,7 +79,37 @@ pub struct Seal {
     pub account: AccountId,
 }
 
+/// How the next tokens are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Renewal {
+    /// With the refresh token, where there is one (RFC 6749 section 6).
+    #[default]
+    RefreshToken,
+    /// With our own credentials: these are no person's tokens (RFC 6749 section 4.4).
+    ClientCredentials,
+    /// With a new word of the identity provider (RFC 7523 section 2.1).
+    IdentityAssertion {
+        /// The Server entry of the identity provider, where the same Account is signed in.
+        provider: ServerId,
+    },
+}
+
+impl Renewal {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl TokenSet {
+    /// Whether new tokens can be asked for without the person.
+    pub fn renews(&self) -> bool {
+        match self.seal.renewal {
+            Renewal::RefreshToken => self.refresh_token.is_some(),
+            Renewal::ClientCredentials | Renewal::IdentityAssertion { .. } => true,
+        }
+    }
+
     /// Whether these are the tokens of that Account at that Server. Ask before every use: two records can be
     /// exchanged by hand, and then nobody must act as the other.
     pub fn matches(&self, server: &ServerId, account: &AccountId) -> bool {
@@ -103,6 +142,7 @@ impl TokenSet {
             // Exposed to be written into the keychain, and only there.
             access_token: self.access_token.expose().into(),
             refresh_token: self.refresh_token.as_ref().map(|token| token.expose().into()),
+            id_token: self.id_token.as_ref().map(|token| token.expose().into()),
             expires_at: self.expires_at,
             lifetime: self.lifetime,
             received_at: self.received_at,
@@ -120,6 +160,7 @@ impl TokenSet {
         Ok(Self {
             access_token: Secret::new(wire.access_token.into_owned()),
             refresh_token: wire.refresh_token.map(|token| Secret::new(token.into_owned())),
+            id_token: wire.id_token.map(|token| Secret::new(token.into_owned())),
             expires_at: wire.expires_at,
             lifetime: wire.lifetime,
             received_at: wire.received_at,
@@ -139,6 +180,8 @@ struct Wire<'a> {
     access_token: std::borrow::Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id_token: Option<std::borrow::Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<UnixTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +205,7 @@ pub(crate) mod tests {
         TokenSet {
             access_token: ACCESS.into(),
             refresh_token: Some(REFRESH.into()),
+            id_token: None,
             expires_at: Some(UnixTime(1_800_000_030)),
             lifetime: Some(30),
             received_at: UnixTime(1_800_000_000),
@@ -175,7 +219,9 @@ pub(crate) mod tests {
                 token_endpoint_auth: TokenEndpointAuth::ClientSecretBasic,
                 revocation_endpoint: Some("https://as.example/revoke".into()),
                 userinfo_endpoint: None,
+                introspection_endpoint: None,
                 jwks_uri: Some("https://as.example/jwks".into()),
+                renewal: Renewal::default(),
                 resource: "https://mcp.example/".into(),
                 endpoint: "https://mcp.example/mcp".into(),
                 client_id: "c1".into(),

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hallpass_token_store::{
-    AbsentReason, BusAddressError, ItemKey, Keychain, Marker, Readiness, Seal, StaticSecret, StoreError,
-    SystemKeychain, TokenSet, TokenStore as _, adopt_bus_address, probe,
+    AbsentReason, BusAddressError, ItemKey, Keychain, Marker, Readiness, Renewal, Seal, StaticSecret,
+    StoreError, SystemKeychain, TokenSet, TokenStore as _, adopt_bus_address, probe,
 };
 use model::{AccountId, ItemId, ServerId, TokenEndpointAuth, UnixTime};
 use session::{Login, Session, address};
@@ -88,6 +88,7 @@ fn tokens(generation: u64, kilobytes: usize) -> TokenSet {
     TokenSet {
         access_token: format!("access-{generation}").into(),
         refresh_token: Some(format!("refresh-{generation}-{}", "r".repeat(kilobytes * 1000)).into()),
+        id_token: None,
         expires_at: Some(UnixTime(1_800_000_030)),
         lifetime: Some(30),
         received_at: UnixTime(1_800_000_000),
@@ -101,7 +102,9 @@ fn tokens(generation: u64, kilobytes: usize) -> TokenSet {
             token_endpoint_auth: TokenEndpointAuth::None,
             revocation_endpoint: None,
             userinfo_endpoint: None,
+            introspection_endpoint: None,
             jwks_uri: None,
+            renewal: Renewal::default(),
             resource: "https://mcp.secret-host.example/".into(),
             endpoint: "https://mcp.secret-host.example/mcp".into(),
             client_id: "c1".into(),

@@ -116,7 +116,7 @@ export const en = {
     endsUnknown: "cannot renew; when it ends is not known",
     needs: (why: string) => `must sign in again: ${why}`,
     revoked: "was signed out by the issuer",
-    proof: { id_token: "proven by the issuer", userinfo: "proven by the issuer", introspection: "proven by the issuer", unknown: "unverified: nothing proves who this is" },
+    proof: { id_token: "proven by the issuer", userinfo: "proven by the issuer", introspection: "proven by the issuer", vouched: "vouched for by the identity provider", application: "not a person: an application that acts in its own name", unknown: "unverified: nothing proves who this is" },
     emailUnverified: "e-mail not verified",
     whoActs: "Who acts as whom",
     whoActsNone: "No app is connected to this server yet.",

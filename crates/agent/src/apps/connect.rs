@@ -178,6 +178,9 @@ impl Agent {
                 AuthKind::None if !entry.findings.is_empty() => {
                     Err(format!("{} takes nobody's sign-in, so its token would be lost", known.id))
                 }
+                AuthKind::IdentityProvider => {
+                    Err(format!("{} is an identity provider, no MCP server", known.id))
+                }
                 AuthKind::None | AuthKind::Oauth => Ok(Found::Known(known.id)),
             };
         }
@@ -223,7 +226,9 @@ impl Agent {
         taken: &BTreeSet<String>,
         found: &mut Findings,
     ) {
-        let servers: Vec<ServerId> = self.read(|state| state.servers.keys().cloned().collect());
+        let is_mcp = |server: &&Server| server.auth != AuthKind::IdentityProvider;
+        let servers: Vec<ServerId> = self
+            .read(|state| state.servers.values().filter(is_mcp).map(|server| server.id.clone()).collect());
         for server in servers {
             let wanted = only.is_none_or(|only| only.contains(&server));
             if !wanted || found.named.contains(&server) {

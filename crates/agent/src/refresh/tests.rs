@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use model::{AccountId, Secret, ServerId, TokenEndpointAuth};
-use token_store::Seal;
+use token_store::{Renewal, Seal};
 
 use super::*;
 
@@ -27,6 +27,7 @@ pub(crate) fn set(generation: u64) -> TokenSet {
     TokenSet {
         access_token: Secret::new(format!("access-{generation}")),
         refresh_token: Some(Secret::new(format!("refresh-{generation}"))),
+        id_token: None,
         expires_at: Some(UnixTime(NOW + 1)),
         lifetime: Some(100),
         received_at: UnixTime(NOW - 99),
@@ -40,7 +41,9 @@ pub(crate) fn set(generation: u64) -> TokenSet {
             token_endpoint_auth: TokenEndpointAuth::None,
             revocation_endpoint: None,
             userinfo_endpoint: None,
+            introspection_endpoint: None,
             jwks_uri: None,
+            renewal: Renewal::default(),
             resource: "https://s".into(),
             endpoint: "https://s".into(),
             client_id: "c".into(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ipc::{Error, ErrorCode, SignInStep};
 use model::{ClientRegistration, RegistrationKind, Server};
 use oauth::{
-    Arrived, AuthorizationParameters, AuthorizationRequest, Callback, CallbackError, ClientAuthentication,
-    LoopbackRedirect, Prompt, Protected, Registration, RegistrationError, RegistrationRequest, Reply,
-    ReqwestHttp, Scopes, parse_pasted,
+    Arrived, AssertionAudience, AuthorizationParameters, AuthorizationRequest, Callback, CallbackError,
+    ClientAuthentication, LoopbackRedirect, Prompt, Protected, RegisterFor, Registration, RegistrationError,
+    RegistrationRequest, Reply, ReqwestHttp, Scopes, parse_pasted,
 };
 use platform::loopback::{Loopback, peer_is_this_user};
 use token_store::StaticSecret;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{Line, Wanted};
 use crate::agent::Agent;
 use crate::error;
+use crate::issuer_calls::Client;
 use crate::servers::{chain, put_registration};
 
 /// Everything that one trip through the browser needs.
@@ -29,7 +30,7 @@ pub(super) struct Attempt<'a> {
 }
 
 /// What the browser brought back.
-pub(super) struct Returned {
+pub(super) struct Trip {
     pub(super) registration: ClientRegistration,
     pub(super) authentication: ClientAuthentication,
     pub(super) request: AuthorizationRequest,
@@ -47,7 +48,7 @@ impl Attempt<'_> {
         prompt: &Prompt,
         deadline: Instant,
         line: &mut Line,
-    ) -> Result<Returned, Error> {
+    ) -> Result<Trip, Error> {
         if let Some(returned) = self.once(wanted, prompt, deadline, line).await? {
             return Ok(returned);
         }
@@ -65,7 +66,7 @@ impl Attempt<'_> {
         prompt: &Prompt,
         deadline: Instant,
         line: &mut Line,
-    ) -> Result<Option<Returned>, Error> {
+    ) -> Result<Option<Trip>, Error> {
         let issuer = &self.protected.issuer;
         // The listener comes first: the exact redirect URI is what is registered.
         let preferred = self.agent.read(|state| state.loopback_ports.get(issuer).copied());
@@ -73,8 +74,9 @@ impl Attempt<'_> {
         let port = listener.local_addr().map_err(|e| no_listener(&e))?.port();
         let peer = Arc::new(|theirs, ours| peer_is_this_user(ours, theirs).unwrap_or(true));
         let redirect = LoopbackRedirect::new(listener, peer).map_err(|e| no_listener(&e))?;
-        let registration = self.registration(redirect.redirect_uri()).await?;
-        let secret = self.agent.client_secret(registration.secret.as_ref()).await?;
+        let registration = self.registration(RegisterFor::Redirect(redirect.redirect_uri())).await?;
+        // Before the browser: a key that cannot sign is said now.
+        let authentication = self.authentication(&registration).await?;
         let request = AuthorizationRequest::new(&AuthorizationParameters {
             metadata: &self.protected.metadata,
             client_id: &registration.client_id,
@@ -97,20 +99,27 @@ impl Attempt<'_> {
                 return Err(error);
             }
         };
-        let authentication = ClientAuthentication {
-            client_id: registration.client_id.clone(),
-            method: registration.token_endpoint_auth,
-            secret,
-            signer: None,
-        };
-        Ok(Some(Returned { registration, authentication, request, callback, reply }))
+        Ok(Some(Trip { registration, authentication, request, callback, reply }))
+    }
+
+    /// How we authenticate as this registration.
+    pub(super) async fn authentication(
+        &self,
+        registration: &ClientRegistration,
+    ) -> Result<ClientAuthentication, Error> {
+        let metadata = &self.protected.metadata;
+        let algorithms = metadata.token_endpoint_auth_signing_alg_values_supported.as_deref();
+        let audience = AssertionAudience::of(&metadata.issuer, metadata.token_endpoint.as_str(), algorithms);
+        let client =
+            Client { id: &registration.client_id, method: registration.token_endpoint_auth, audience };
+        self.agent.authentication(client, registration.secret.as_ref()).await
     }
 
     /// Who we are to this issuer: what is there already, or a new registration.
-    async fn registration(&self, redirect_uri: &str) -> Result<ClientRegistration, Error> {
+    pub(super) async fn registration(&self, wanted: RegisterFor<'_>) -> Result<ClientRegistration, Error> {
         let metadata = &self.protected.metadata;
         let stored = self.agent.read(|state| state.registrations.clone());
-        let chosen = oauth::choose(metadata, &self.server.registration, &stored, redirect_uri);
+        let chosen = oauth::choose(metadata, &self.server.registration, &stored, wanted);
         match chosen.map_err(|e| of_registration(&e))? {
             Registration::Use(registration) => {
                 if self.server.registration.has_secret && registration.secret.is_none() {
@@ -122,7 +131,7 @@ impl Attempt<'_> {
                 let request = RegistrationRequest {
                     issuer: &metadata.issuer,
                     endpoint: &endpoint,
-                    redirect_uri,
+                    wanted,
                     token_endpoint_auth,
                     scopes: self.scopes,
                     grant_types_supported: metadata.grant_types_supported.as_deref(),

@@ -1,10 +1,21 @@
 //! Who came back, and whether that may be bound. Pure: the state and the evidence in, a decision out.
 
 use ipc::{Approval, Error, ErrorCode};
-use model::{Account, AccountId, AccountKey, State};
-use oauth::{Identified, Identity};
+use model::{Account, AccountId, AccountKey, State, Tenant};
+use oauth::Identity;
 
 use super::Wanted;
+
+/// Who came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// An issuer, or the identity provider, proved them.
+    Proven(Identity),
+    /// Nothing proves anything.
+    Unverified,
+    /// No person: the application of this key.
+    Application(AccountKey),
+}
 
 /// What is to be done with the tokens that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +33,32 @@ pub(super) enum Decision {
 }
 
 /// Decides. The wrong person is refused, whatever else was asked for.
-pub(super) fn decide(state: &State, wanted: &Wanted, identified: &Identified) -> Decision {
-    match identified {
-        Identified::Proven(identity) => proven(state, wanted, identity),
-        Identified::Unverified => unverified(state, wanted),
+pub(super) fn decide(state: &State, wanted: &Wanted, came: &Came) -> Decision {
+    match came {
+        Came::Proven(identity) => proven(state, wanted, identity),
+        Came::Unverified => unverified(state, wanted),
+        Came::Application(key) => application(state, wanted, key),
+    }
+}
+
+/// Nobody can come back in its place, so there is nothing to ask; but it is nobody whom one can expect.
+fn application(state: &State, wanted: &Wanted, key: &AccountKey) -> Decision {
+    let refuse = |expected: &str| {
+        Decision::Refuse(
+            Error::new(
+                ErrorCode::WrongPerson,
+                format!("this signs in an application, which is no person, and {expected} was expected"),
+            )
+            .hint(format!("to sign a person in: hallpass login {}", wanted.server)),
+        )
+    };
+    if let Some(expect) = &wanted.expect {
+        return refuse(expect);
+    }
+    match (expected_account(state, wanted), state.account_by_key(key)) {
+        (Some(expected), _) if expected.key != *key => refuse(&expected.label),
+        (_, Some(known)) => Decision::Save(known.id.clone()),
+        (_, None) => Decision::Add,
     }
 }
 
@@ -36,6 +69,11 @@ fn proven(state: &State, wanted: &Wanted, identity: &Identity) -> Decision {
         && account.key != key
     {
         return Decision::Refuse(wrong_person(wanted, &in_words(identity), &account.label));
+    }
+    if let (Some(account), Some(now)) = (known, &identity.tenant)
+        && account.tenant.as_ref().is_some_and(|before| before.contradicts(now))
+    {
+        return Decision::Refuse(other_organisation(account, now));
     }
     if let Some(expect) = &wanted.expect {
         let email = identity.email.as_ref().filter(|_| identity.email_verified);
@@ -69,6 +107,13 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
     }
     if let Some(account) = expected_account(state, wanted) {
         return match (&account.key, wanted.same_person, wanted.approval) {
+            (AccountKey::Application { .. }, _, _) => Decision::Refuse(
+                Error::new(
+                    ErrorCode::WrongPerson,
+                    format!("{} is an application, and a person came back", account.label),
+                )
+                .hint(format!("to sign it in: hallpass login {} --application", wanted.server)),
+            ),
             (AccountKey::Subject { .. }, _, _) => Decision::Refuse(
                 Error::new(
                     ErrorCode::WrongPerson,
@@ -129,6 +174,19 @@ fn wrong_person(wanted: &Wanted, came: &str, expected: &str) -> Error {
         "to add {came} as another account: hallpass login {}; or try again as {expected}",
         wanted.server
     ))
+}
+
+/// One subject in two organisations: the issuer mixes people up, or somebody does.
+fn other_organisation(account: &Account, now: &Tenant) -> Error {
+    Error::new(
+        ErrorCode::WrongPerson,
+        format!(
+            "the issuer names {} in another organisation than before ({}); nothing was changed",
+            account.label,
+            now.label().unwrap_or("unnamed"),
+        ),
+    )
+    .hint(format!("if they really moved there: hallpass accounts remove {}, then sign in again", account.id))
 }
 
 fn in_words(identity: &Identity) -> String {

@@ -1,29 +1,23 @@
 //! One sign-in from beginning to end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipc::{Error, ErrorCode, KeychainState, SignInStep};
-use model::{Account, AccountId, AccountKey, AuthKind, Proof, ProofKind, Server};
+use model::{AuthKind, ClientRegistration, Secret, Server};
 use oauth::{
-    Discovered, FoundBy, Identified, IdentitySources, Prompt, Protected, ServerPin, SignedIn, TokenAnswer,
-    TokenEndpoint, TokenError,
+    ClientAuthentication, Discovered, FoundBy, Identity, Prompt, Protected, Reply, Scopes, ServerPin,
+    SignedIn, TokenAnswer, TokenEndpoint, TokenError,
 };
 use token_lease::OlderLeases;
-use token_store::{Seal, StoreError, TokenSet};
+use token_store::{Renewal, StoreError};
 
-use super::attempt::{self, Attempt, Returned};
-use super::decide::{Decision, decide};
-use super::save::save;
-use super::{Line, Wanted};
+use super::attempt::{self, Attempt};
+use super::bind::Fresh;
+use super::{Line, Wanted, Way, application, device, provider, vouched};
 use crate::agent::Agent;
-use crate::issuer_calls::split;
 use crate::network::Access;
 use crate::servers::{chain, words};
-use crate::{error, list_rules, people, views};
-
-/// How long the person may think about "use this account?".
-const CONFIRM_WITHIN: Duration = Duration::from_mins(10);
+use crate::{error, list_rules};
 
 /// Runs it. The `Err` says why nothing was changed.
 pub(super) async fn run(agent: &Arc<Agent>, wanted: &Wanted, line: &mut Line) -> Result<SignInStep, Error> {
@@ -38,23 +32,84 @@ pub(super) async fn run(agent: &Arc<Agent>, wanted: &Wanted, line: &mut Line) ->
         .read(|state| state.servers.get(&wanted.server).cloned())
         .ok_or_else(|| error::no_server(&wanted.server))?;
     agent.read(|state| list_rules::refuse_closed(state, &server))?;
-    let protected = find(agent, &server, line).await?;
-    let scopes = list_rules::scopes(&server, &protected);
-    let http = agent.network.http(&server.endpoint, Access::of(&server))?;
-    let attempt = Attempt { agent, http, server: &server, protected: &protected, scopes: &scopes };
-    let prompt = attempt::prompt(agent, wanted, &protected.issuer);
-    let (returned, answer) = exchange(&attempt, wanted, &prompt, deadline, line).await?;
-    let fresh = Fresh { attempt: &attempt, wanted, returned: &returned, answer: &answer };
-    match fresh.bind(line).await {
-        Ok(done) => {
-            finish(returned, SignedIn::Yes).await;
-            Ok(done)
-        }
-        Err(error) => {
-            finish(returned, SignedIn::No).await;
-            Err(error)
-        }
+    let done = at(agent, wanted, &server, deadline, line).await?;
+    if let SignInStep::Done { account, .. } = &done
+        && server.auth == AuthKind::IdentityProvider
+    {
+        vouched::connect_all(agent, &server.id, &account.id, line).await;
     }
+    Ok(done)
+}
+
+/// The same at a Server whose own state has been looked at.
+pub(super) async fn at(
+    agent: &Arc<Agent>,
+    wanted: &Wanted,
+    server: &Server,
+    deadline: tokio::time::Instant,
+    line: &mut Line,
+) -> Result<SignInStep, Error> {
+    let protected = match server.auth {
+        AuthKind::IdentityProvider => provider::find(agent, server).await?,
+        AuthKind::Oauth | AuthKind::None => find(agent, server, line).await?,
+    };
+    let scopes = list_rules::scopes(server, &protected).union(&wider(agent, wanted));
+    let http = agent.network.http(&server.endpoint, Access::of(server))?;
+    let attempt = Attempt { agent, http, server, protected: &protected, scopes: &scopes };
+    let granted = match (&wanted.way, &server.registration.vouched_by) {
+        (Way::Application, _) => application::run(&attempt).await?,
+        (Way::IdToken(id_token), Some(provider)) => {
+            vouched::by_id_token(&attempt, provider, id_token, line).await?
+        }
+        (Way::IdToken(_), None) => return Err(vouched::nobody_vouches(server)),
+        (Way::Browser | Way::Device, Some(provider)) => vouched::run(&attempt, wanted, provider).await?,
+        (Way::Device, None) => device::run(&attempt, deadline, line).await?,
+        (Way::Browser, None) => {
+            let prompt = attempt::prompt(agent, wanted, &protected.issuer);
+            exchange(&attempt, wanted, &prompt, deadline, line).await?
+        }
+    };
+    let fresh = Fresh { attempt: &attempt, wanted, granted: &granted };
+    let bound = fresh.bind(line).await;
+    if let Some(reply) = granted.reply {
+        reply.finish(if bound.is_ok() { SignedIn::Yes } else { SignedIn::No }).await;
+    }
+    bound
+}
+
+/// What the issuer gave, before it is known to whom.
+pub(super) struct Granted {
+    pub(super) registration: ClientRegistration,
+    pub(super) authentication: ClientAuthentication,
+    /// The one that was sent with `openid`; a sign-in on another device has none.
+    pub(super) nonce: Option<Secret<String>>,
+    /// The waiting browser, where one came back.
+    pub(super) reply: Option<Reply>,
+    pub(super) answer: TokenAnswer,
+    /// How the next tokens will be asked for.
+    pub(super) renewal: Renewal,
+    /// Whom they are known to belong to by the way in which they came.
+    pub(super) whose: Whose,
+}
+
+/// Whose tokens are, before the issuer is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It must be asked.
+    AskIssuer,
+    /// Nobody's: an application's.
+    Application,
+    /// The identity provider has said it.
+    Vouched(Identity),
+}
+
+/// What the Server asked of this Account since it signed in: a wider sign-in asks for it too.
+fn wider(agent: &Agent, wanted: &Wanted) -> Scopes {
+    agent.read(|state| {
+        let grant = wanted.account.as_ref().and_then(|account| state.grant(account, &wanted.server));
+        let asked = grant.and_then(|grant| grant.step_up.as_ref());
+        asked.map(|asked| Scopes::of(&asked.scopes)).unwrap_or_default()
+    })
 }
 
 async fn find(agent: &Arc<Agent>, server: &Server, line: &Line) -> Result<Protected, Error> {
@@ -133,28 +188,33 @@ async fn exchange(
     prompt: &Prompt,
     deadline: tokio::time::Instant,
     line: &mut Line,
-) -> Result<(Returned, TokenAnswer), Error> {
+) -> Result<Granted, Error> {
     let mut again = true;
     loop {
-        let returned = attempt.run(wanted, prompt, deadline, line).await?;
+        let trip = attempt.run(wanted, prompt, deadline, line).await?;
         let endpoint = TokenEndpoint {
             url: &attempt.protected.metadata.token_endpoint,
-            authentication: &returned.authentication,
+            authentication: &trip.authentication,
             resource: attempt.protected.resource_parameter.as_deref(),
         };
-        let request = &returned.request;
+        let request = &trip.request;
         let redirect_uri = &request.expected.redirect_uri;
-        let exchanged = oauth::exchange(
-            &*attempt.http,
-            endpoint,
-            &returned.callback.code,
-            &request.verifier,
-            redirect_uri,
-        );
+        let exchanged =
+            oauth::exchange(&*attempt.http, endpoint, &trip.callback.code, &request.verifier, redirect_uri);
         match exchanged.await {
-            Ok(answer) => return Ok((returned, answer)),
+            Ok(answer) => {
+                return Ok(Granted {
+                    registration: trip.registration,
+                    authentication: trip.authentication,
+                    nonce: trip.request.nonce,
+                    reply: trip.reply,
+                    answer,
+                    renewal: Renewal::RefreshToken,
+                    whose: Whose::AskIssuer,
+                });
+            }
             Err(TokenError::RegistrationGone { .. })
-                if again && attempt.forget(&returned.registration).await? =>
+                if again && attempt.forget(&trip.registration).await? =>
             {
                 again = false;
                 line.step(SignInStep::Found {
@@ -167,7 +227,7 @@ async fn exchange(
     }
 }
 
-fn of_exchange(error: &TokenError) -> Error {
+pub(super) fn of_exchange(error: &TokenError) -> Error {
     let (code, hint) = match error {
         TokenError::NotSent { .. } | TokenError::Unknown { .. } | TokenError::NotAVerdict { .. } => {
             (ErrorCode::Unreachable, "nothing was changed; try again in a moment")
@@ -185,210 +245,7 @@ fn of_exchange(error: &TokenError) -> Error {
     Error::new(code, chain(error)).hint(hint)
 }
 
-/// Tokens that have just come and belong to nobody yet.
-struct Fresh<'a> {
-    attempt: &'a Attempt<'a>,
-    wanted: &'a Wanted,
-    returned: &'a Returned,
-    answer: &'a TokenAnswer,
-}
-
-impl Fresh<'_> {
-    /// Finds out whose they are and binds them, or gives them back to the issuer.
-    async fn bind(&self, line: &mut Line) -> Result<SignInStep, Error> {
-        let agent = self.attempt.agent;
-        let sources =
-            IdentitySources::new(&self.attempt.protected.metadata, &self.returned.registration.client_id);
-        let nonce = self.returned.request.nonce.as_ref();
-        let now = agent.world.now();
-        let identified = match oauth::identify(&*self.attempt.http, &sources, self.answer, nonce, now).await {
-            Ok(identified) => identified,
-            Err(error) => {
-                self.give_back(None).await;
-                return Err(Error::new(
-                    ErrorCode::Failed,
-                    format!("it cannot be said who signed in: {}", chain(&error)),
-                )
-                .hint("nothing was changed; try again, and if it stays so ask the issuer's operator"));
-            }
-        };
-        let candidate = self.candidate(&identified);
-        let unwanted = agent.read(|state| list_rules::unwanted(state, self.attempt.server, &candidate));
-        if let Some(error) = unwanted {
-            self.give_back(Some(&identified)).await;
-            return Err(error);
-        }
-        let decision = agent.read(|state| decide(state, self.wanted, &identified));
-        let (account, new_account) = match decision {
-            Decision::Save(id) => (self.known(&id, &identified), false),
-            Decision::Add => (candidate, true),
-            Decision::AskToAdd => {
-                let view = views::account_view(&candidate);
-                if !self.ask(line, SignInStep::Confirm { account: view }).await {
-                    self.give_back(Some(&identified)).await;
-                    return Err(Error::new(
-                        ErrorCode::Cancelled,
-                        "that account was not wanted; nothing was changed",
-                    ));
-                }
-                (candidate, true)
-            }
-            Decision::AskWhetherSame(id) => {
-                let known = self.known(&id, &identified);
-                let view = views::account_view(&known);
-                if !self.ask(line, SignInStep::SamePerson { account: view }).await {
-                    self.give_back(Some(&identified)).await;
-                    return Err(Error::new(ErrorCode::Cancelled, "it is somebody else; nothing was changed")
-                        .hint(format!("to add them: hallpass login {}", self.wanted.server)));
-                }
-                (known, false)
-            }
-            Decision::Refuse(error) => {
-                self.give_back(Some(&identified)).await;
-                return Err(error);
-            }
-        };
-        let set = self.set(&identified);
-        let saved = save(agent, self.wanted, self.attempt.server, account, set, new_account).await;
-        if saved.is_err() {
-            self.give_back(Some(&identified)).await;
-        }
-        saved
-    }
-
-    async fn ask(&self, line: &mut Line, question: SignInStep) -> bool {
-        line.step(question);
-        let cancelled = line.cancelled();
-        tokio::select! {
-            answer = line.answers.recv() => answer == Some(true),
-            () = tokio::time::sleep(CONFIRM_WITHIN) => false,
-            () = cancelled => false,
-        }
-    }
-
-    /// An Account that does not exist yet.
-    fn candidate(&self, identified: &Identified) -> Account {
-        let agent = self.attempt.agent;
-        let now = agent.world.now();
-        let wish = self.wanted.label.as_deref();
-        agent.read(|state| match identified {
-            Identified::Proven(identity) => Account {
-                id: agent.world.account_id(),
-                key: identity.key(),
-                label: people::free_label(
-                    state,
-                    &[wish, identity.email.as_deref(), identity.name.as_deref(), Some(&identity.subject)],
-                ),
-                name: identity.name.clone(),
-                email: identity.email.clone(),
-                email_verified: identity.email_verified,
-                proof: Proof { kind: identity.proof, at: now },
-                extra: serde_json::Map::new(),
-            },
-            Identified::Unverified => Account {
-                id: agent.world.account_id(),
-                key: AccountKey::Unverified {
-                    server: self.wanted.server.clone(),
-                    issuer: self.attempt.protected.issuer.clone(),
-                },
-                label: people::free_label(state, &[wish]),
-                name: None,
-                email: None,
-                email_verified: false,
-                proof: Proof { kind: ProofKind::Unknown, at: now },
-                extra: serde_json::Map::new(),
-            },
-        })
-    }
-
-    /// A known Account with what the issuer says of it now.
-    fn known(&self, id: &AccountId, identified: &Identified) -> Account {
-        let agent = self.attempt.agent;
-        let candidate = self.candidate(identified);
-        agent.read(|state| match (state.accounts.get(id), identified) {
-            (Some(account), Identified::Proven(_)) => Account {
-                id: account.id.clone(),
-                label: account.label.clone(),
-                extra: account.extra.clone(),
-                ..candidate
-            },
-            // The same person, by their own word; the issuer is the one who signed them in now.
-            (Some(account), Identified::Unverified) => Account { key: candidate.key, ..account.clone() },
-            (None, _) => candidate,
-        })
-    }
-
-    /// The token set to save; record, generation and epoch are filled in under the Grant's flight.
-    fn set(&self, identified: &Identified) -> TokenSet {
-        let agent = self.attempt.agent;
-        let (protected, registration) = (self.attempt.protected, &self.returned.registration);
-        let received_at = agent.world.now();
-        let text = |endpoint: &Option<model::Endpoint>| endpoint.as_ref().map(ToString::to_string);
-        TokenSet {
-            access_token: self.answer.access_token.clone(),
-            refresh_token: self.answer.refresh_token.clone(),
-            expires_at: self.answer.expires_in.map(|life| received_at.after(life)),
-            lifetime: self.answer.expires_in.map(|life| life.as_secs()),
-            received_at,
-            scopes: match &self.answer.scope {
-                Some(granted) => split(granted),
-                None => self.attempt.scopes.as_slice().to_vec(),
-            },
-            generation: 1,
-            epoch: 1,
-            subject_checked: true,
-            seal: Seal {
-                issuer: protected.issuer.clone(),
-                token_endpoint: protected.metadata.token_endpoint.to_string(),
-                token_endpoint_auth: registration.token_endpoint_auth,
-                revocation_endpoint: text(&protected.metadata.revocation_endpoint),
-                userinfo_endpoint: text(&protected.metadata.userinfo_endpoint),
-                jwks_uri: text(&protected.metadata.jwks_uri),
-                resource: protected.resource.clone(),
-                endpoint: self.attempt.server.endpoint.to_string(),
-                client_id: registration.client_id.clone(),
-                client_secret: registration.secret.clone(),
-                subject: match identified {
-                    Identified::Proven(identity) => Some(identity.subject.clone()),
-                    Identified::Unverified => None,
-                },
-                server: self.wanted.server.clone(),
-                // Replaced by the Account's own when it is saved.
-                account: agent.world.account_id(),
-            },
-        }
-    }
-
-    /// Revokes what nobody wants; but never where that person already has a Grant through the same
-    /// registration, since some issuers end the whole grant.
-    async fn give_back(&self, identified: Option<&Identified>) {
-        let agent = self.attempt.agent;
-        let client_id = &self.returned.registration.client_id;
-        let shared = agent.read(|state| match identified {
-            Some(Identified::Proven(identity)) => {
-                state.account_by_key(&identity.key()).is_some_and(|account| {
-                    state.grants.iter().any(|g| g.account == account.id && g.client_id == *client_id)
-                })
-            }
-            // Whose it is cannot be said: it may be anybody's who came through this registration.
-            Some(Identified::Unverified) | None => state.grants.iter().any(|g| g.client_id == *client_id),
-        });
-        if shared {
-            tracing::info!("unwanted tokens were dropped and not revoked: their person is signed in already");
-            return;
-        }
-        let set = self.set(&Identified::Unverified);
-        agent.revoke_set(&set, Access::of(self.attempt.server)).await;
-    }
-}
-
-async fn finish(returned: Returned, outcome: SignedIn) {
-    if let Some(reply) = returned.reply {
-        reply.finish(outcome).await;
-    }
-}
-
 /// The person gave up.
-fn cancelled() -> Error {
+pub(super) fn cancelled() -> Error {
     Error::new(ErrorCode::Cancelled, "the sign-in was cancelled; nothing was changed")
 }

@@ -67,9 +67,11 @@ pub(super) async fn save(
         scopes: set.scopes.clone(),
         epoch,
         signed_in_at: now,
-        renewable: set.refresh_token.is_some(),
+        renewable: set.renews(),
         expires_at: set.expires_at,
         renewed_at: None,
+        step_up: None,
+        step_ups: old.as_ref().filter(|g| g.step_up.is_some()).map_or(0, |g| g.step_ups.saturating_add(1)),
         extra: old.map(|grant| grant.extra).unwrap_or_default(),
     };
     let entered = agent.change(|state| enter(state, at, grant, &account, &set.seal.issuer, wanted.select));
@@ -86,7 +88,7 @@ pub(super) async fn save(
         }
     };
     intents::clear(&agent.root, &record);
-    let renewable = set.refresh_token.is_some();
+    let renewable = set.renews();
     slot.adopt(Some(set));
     drop(flight);
     agent.time_again(&account.id, server);
@@ -123,7 +125,9 @@ fn enter(
         )
         .hint(format!("sign in again: hallpass login {}", at.id)));
     }
-    server.auth = AuthKind::Oauth;
+    if server.auth != AuthKind::IdentityProvider {
+        server.auth = AuthKind::Oauth;
+    }
     server.issuer = Some(issuer.to_owned());
     // A sign-out of the same moment leaves the record to this sign-in.
     state.revocations.retain(|revocation| revocation.record != grant.record);
@@ -131,7 +135,8 @@ fn enter(
     state.grants.push(grant);
     state.accounts.insert(account.id.clone(), account.clone());
     let selection = &mut state.bindings.selection;
-    if select || !selection.contains_key(&at.id) {
+    // An application acts for nobody, and never unasked.
+    if select || (account.is_person() && !selection.contains_key(&at.id)) {
         selection.insert(at.id.clone(), account.id.clone());
     }
     Ok(selection.get(&at.id) == Some(&account.id))
@@ -174,6 +179,7 @@ mod tests {
             name: None,
             email: None,
             email_verified: false,
+            tenant: None,
             proof: Proof { kind: ProofKind::IdToken, at: UnixTime(1) },
             extra: serde_json::Map::new(),
         }
@@ -192,6 +198,8 @@ mod tests {
             renewable: true,
             expires_at: None,
             renewed_at: None,
+            step_up: None,
+            step_ups: 0,
             extra: serde_json::Map::new(),
         }
     }

@@ -65,7 +65,12 @@ pub(crate) fn grant_line(grant: &GrantView) -> String {
         GrantState::NeedsSignIn { reason } => format!("needs sign-in: {reason}"),
         GrantState::Revoked => "signed out, the issuer is still to be told".to_owned(),
     };
-    format!("{mark} {}  {}", who(&grant.account), state)
+    let wants = if grant.missing_scopes.is_empty() {
+        String::new()
+    } else {
+        format!("; the server wants more rights: {}", grant.missing_scopes.join(" "))
+    };
+    format!("{mark} {}  {state}{wants}", who(&grant.account))
 }
 
 /// A person in words: label, e-mail, whether proven.
@@ -74,7 +79,9 @@ pub(crate) fn who(account: &AccountView) -> String {
     if let Some(email) = account.email.as_deref().filter(|email| *email != account.label) {
         text = format!("{text} <{email}>");
     }
-    if account.subject.is_none() {
+    if account.proof == ProofKind::Application {
+        text.push_str(" (not a person)");
+    } else if account.subject.is_none() {
         text.push_str(" (unverified)");
     }
     text
@@ -87,6 +94,8 @@ fn table(accounts: &[AccountView]) -> Vec<Vec<String>> {
             ProofKind::IdToken => "id_token",
             ProofKind::Userinfo => "userinfo",
             ProofKind::Introspection => "introspection",
+            ProofKind::Vouched => "vouched for",
+            ProofKind::Application => "not a person",
             ProofKind::Unknown => "unverified",
         };
         let servers: Vec<&str> = account.servers.iter().map(model::ServerId::as_str).collect();

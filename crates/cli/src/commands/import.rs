@@ -95,6 +95,7 @@ async fn add(
         label: Some(one.name.clone()),
         headers: one.headers.clone(),
         registration: RegistrationChoice::default(),
+        identity_provider: false,
         private_network: false,
         ca: None,
         imported_from: from.or(one.apps.first()).cloned(),

@@ -3,14 +3,14 @@
 use std::io::BufRead;
 use std::process::Command;
 
-use ipc::{Approval, Error, ErrorCode, Event, Request, Response, SignInId, SignInStep};
-use model::{BrowserAddress, BrowserAddressError};
+use ipc::{Approval, Error, ErrorCode, Event, Request, Response, SignInId, SignInStep, SignInWay};
+use model::{BrowserAddress, BrowserAddressError, ProofKind};
 use tokio::sync::mpsc;
 
 use super::{accounts::who, unexpected};
 use crate::args::Login;
 use crate::link::Link;
-use crate::output::{Output, can_ask};
+use crate::output::{Output, can_ask, relative};
 
 pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
     let out = Output { json: options.json.json, quiet };
@@ -23,6 +23,12 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         super::store::choose_first(store, options.sealing.clone(), out).await?;
     }
     let no_browser = options.no_browser;
+    let way = match (options.device, options.application, options.id_token_stdin) {
+        (true, _, _) => SignInWay::Device,
+        (_, true, _) => SignInWay::Application,
+        (_, _, true) => SignInWay::IdToken { id_token: super::secret_from_stdin("the id_token")? },
+        (false, false, false) => SignInWay::Browser,
+    };
     let request = Request::BeginSignIn {
         server: options.server.clone(),
         account: options.account,
@@ -32,6 +38,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         approval,
         same_person: options.same_person,
         login_hint: options.login_hint,
+        way,
         timeout: options.timeout.as_secs(),
     };
     let mut link = Link::open().await?;
@@ -81,7 +88,14 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                     }
                 }
             }
-            SignInStep::Exchanging => out.talk("  the browser came back"),
+            SignInStep::EnterCode { user_code, url, complete_url: _, qr, ends_at } => {
+                out.notice("on any device, open this address and enter the code:");
+                out.notice(format!("  {url}"));
+                out.notice(format!("  code: {user_code}  (ends {})", relative(ends_at)));
+                Output::picture(&half_blocks(&qr));
+                out.talk("  waiting for you there (Ctrl-C cancels)");
+            }
+            SignInStep::Exchanging => out.talk("  you came back"),
             SignInStep::Confirm { account } => {
                 let question =
                     format!("Signed in as {} at {}. Use this account?", who(&account), account.issuer);
@@ -104,6 +118,9 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                     );
                 }
                 out.line(format!("signed in to {} as {}", options.server, who(&account)));
+                if account.proof == ProofKind::Application {
+                    out.notice("this is an application, which acts for no person");
+                }
                 if !renewable {
                     out.notice(
                         "this server gives no refresh token: you will have to sign in again when it ends",
@@ -127,6 +144,31 @@ async fn next_step(link: &mut Link, wanted: SignInId) -> Result<SignInStep, Erro
             Event::SignIn { .. } | Event::Changed | Event::Unknown => {}
         }
     }
+}
+
+/// A QR code for a terminal, two rows of modules a line, dark on light whatever the terminal's colours are, with
+/// the margin of four modules that readers need (ISO/IEC 18004 section 9.1).
+fn half_blocks(rows: &[String]) -> Vec<String> {
+    const MARGIN: usize = 4;
+    let dark = |x: usize, y: usize| {
+        let row = y.checked_sub(MARGIN).and_then(|y| rows.get(y));
+        row.zip(x.checked_sub(MARGIN)).is_some_and(|(row, x)| row.as_bytes().get(x) == Some(&b'#'))
+    };
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let side = rows.len() + 2 * MARGIN;
+    let line = |y: usize| {
+        let cell = |x: usize| match (dark(x, y), dark(x, y + 1)) {
+            (false, false) => ' ',
+            (true, false) => '\u{2580}',
+            (false, true) => '\u{2584}',
+            (true, true) => '\u{2588}',
+        };
+        // Black on white.
+        format!("  \u{1b}[30;107m{}\u{1b}[0m", (0..side).map(cell).collect::<String>())
+    };
+    (0..side).step_by(2).map(line).collect()
 }
 
 /// A yes or no on the terminal; anything but a clear yes is a no.

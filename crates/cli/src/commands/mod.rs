@@ -24,6 +24,20 @@ use std::path::Path;
 use ipc::{Error, ErrorCode, Response};
 use model::PrivateAuthority;
 
+/// A secret on standard input, without the end of its last line. It is never an argument: those are seen by everybody.
+pub(crate) fn secret_from_stdin(what: &str) -> Result<String, Error> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(64 * 1024).read_to_string(&mut text).map_err(|e| {
+        Error::new(ErrorCode::Usage, format!("{what} cannot be read from standard input: {e}"))
+    })?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Error::new(ErrorCode::Usage, format!("{what} is missing on standard input"))
+            .hint("end it with a line break, then close the input"));
+    }
+    Ok(text.to_owned())
+}
+
 /// The certificates of a private authority, out of the file that `--ca` names.
 pub(crate) fn authority_file(path: &Path) -> Result<String, Error> {
     let refused = |what: String| {

@@ -1,7 +1,5 @@
 //! `hallpass servers add|list|show|test|rename|pause|resume|trust|remove`.
 
-use std::io::Read;
-
 use ipc::{DiscoveryView, Error, ErrorCode, PastedServerView, Request, Response, ServerState, ServerView};
 use model::{AuthKind, Origin, RegistrationChoice, RegistrationKind};
 
@@ -129,8 +127,10 @@ async fn add_one(
             TokenEndpointAuth::None => model::TokenEndpointAuth::None,
             TokenEndpointAuth::Basic => model::TokenEndpointAuth::ClientSecretBasic,
             TokenEndpointAuth::Post => model::TokenEndpointAuth::ClientSecretPost,
+            TokenEndpointAuth::PrivateKeyJwt => model::TokenEndpointAuth::PrivateKeyJwt,
         }),
         has_secret: secret.is_some(),
+        vouched_by: options.vouched_by.clone(),
         metadata_url: options.client_metadata_url.clone(),
     };
     let mut headers = one.headers;
@@ -141,6 +141,7 @@ async fn add_one(
         label: options.label.clone().or(Some(one.label)),
         headers,
         registration,
+        identity_provider: options.identity_provider,
         private_network: options.private_network,
         ca,
         imported_from: None,
@@ -162,6 +163,13 @@ fn tell_added(out: Output, view: &ServerView) {
     }
     match view.auth {
         AuthKind::Oauth => out.line(format!("  next: hallpass login {}", view.id)),
+        AuthKind::IdentityProvider => {
+            out.line("  an identity provider: whoever signs in there is signed in at the servers that it vouches for");
+            out.line(format!(
+                "  next: hallpass servers add <url> --vouched-by {0}; hallpass login {0}",
+                view.id
+            ));
+        }
         AuthKind::None => {
             out.line("  it answers without a sign-in, so nothing will ever be sent to prove who calls");
             out.line("  next: hallpass apps connect cursor");
@@ -172,11 +180,7 @@ fn tell_added(out: Output, view: &ServerView) {
 /// The secret is asked for or read, never given in argv, where every program of this machine can read it.
 fn client_secret(options: &ServersAdd) -> Result<Option<String>, Error> {
     let secret = if options.client_secret_stdin {
-        let mut text = String::new();
-        std::io::stdin().lock().take(64 * 1024).read_to_string(&mut text).map_err(|e| {
-            Error::new(ErrorCode::Usage, format!("the client secret cannot be read from stdin: {e}"))
-        })?;
-        text.trim_end_matches(['\r', '\n']).to_owned()
+        super::secret_from_stdin("the client secret")?
     } else if options.client_secret {
         if !can_ask() {
             return Err(Error::new(ErrorCode::Usage, "there is no terminal to ask for the client secret on")
@@ -308,7 +312,7 @@ fn discovery(out: Output, view: &DiscoveryView) {
     }
     match view.auth {
         AuthKind::None => out.line("answers without a sign-in"),
-        AuthKind::Oauth => {
+        AuthKind::Oauth | AuthKind::IdentityProvider => {
             out.line(format!("issuer     {}", view.issuer.as_deref().unwrap_or("-")));
             out.line(format!("resource   {}", view.resource.as_deref().unwrap_or("-")));
             let scopes = if view.scopes.is_empty() { "none named".to_owned() } else { view.scopes.join(" ") };

@@ -1,5 +1,6 @@
 //! What the agent says by itself: a sign-in goes on, something has changed.
 
+use model::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::SignInId;
@@ -10,6 +11,7 @@ use crate::view::AccountView;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a few of them are there at any time, and none for long")]
 pub enum Event {
     /// A sign-in goes on.
     SignIn {

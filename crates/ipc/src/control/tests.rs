@@ -30,6 +30,7 @@ fn ana() -> AccountView {
         name: None,
         email: Some("ana@acme.example".into()),
         email_verified: true,
+        organization: None,
         issuer: "https://login.acme.example".into(),
         subject: Some("7".into()),
         proof: model::ProofKind::IdToken,
@@ -39,7 +40,7 @@ fn ana() -> AccountView {
 }
 
 const ANA: &str = concat!(
-    r#"{"id":"a1","label":"ana","name":null,"email":"ana@acme.example","email_verified":true,"#,
+    r#"{"id":"a1","label":"ana","name":null,"email":"ana@acme.example","email_verified":true,"organization":null,"#,
     r#""issuer":"https://login.acme.example","subject":"7","proof":"id_token","proven_at":1000,"servers":["jira"]}"#,
 );
 
@@ -157,6 +158,7 @@ fn what_a_request_may_leave_out() {
             label: None,
             headers: BTreeMap::new(),
             registration: RegistrationChoice::default(),
+            identity_provider: false,
             private_network: false,
             ca: None,
             imported_from: None,
@@ -173,6 +175,7 @@ fn what_a_request_may_leave_out() {
             approval: Approval::Ask,
             same_person: false,
             login_hint: None,
+            way: SignInWay::Browser,
             timeout: 600,
         },
     );
@@ -324,6 +327,16 @@ fn events_and_replies_on_the_wire() {
         |step: &str| format!(r#"{{"type":"event","event":{{"event":"sign_in","sign_in":3,"step":{step}}}}}"#);
     for (step, json) in [
         (SignInStep::Found { what: "x".into() }, r#"{"step":"found","what":"x"}"#.to_owned()),
+        (
+            SignInStep::EnterCode {
+                user_code: "WDJB-MJHT".into(),
+                url: "https://a.example/device".into(),
+                complete_url: None,
+                qr: vec!["#.".into(), ".#".into()],
+                ends_at: UnixTime(1000),
+            },
+            r##"{"step":"enter_code","user_code":"WDJB-MJHT","url":"https://a.example/device","complete_url":null,"qr":["#.",".#"],"ends_at":1000}"##.to_owned(),
+        ),
         (
             SignInStep::OpenBrowser { url: "https://a.example".into(), port: 4000 },
             r#"{"step":"open_browser","url":"https://a.example","port":4000}"#.to_owned(),

@@ -41,18 +41,28 @@ fn pre_registered_wins_over_document_over_stored_over_new() {
     let nothing = RegistrationChoice::default();
     let known = [stored("https://as.example", REDIRECT)];
 
-    assert_eq!(used(choose(&metadata, &both, &known, REDIRECT)).kind, RegistrationKind::PreRegistered);
     assert_eq!(
-        used(choose(&metadata, &document, &known, REDIRECT)).client_id,
+        used(choose(&metadata, &both, &known, RegisterFor::Redirect(REDIRECT))).kind,
+        RegistrationKind::PreRegistered
+    );
+    assert_eq!(
+        used(choose(&metadata, &document, &known, RegisterFor::Redirect(REDIRECT))).client_id,
         "dyn",
         "the issuer takes no document"
     );
     metadata.client_id_metadata_document_supported = true;
-    assert_eq!(used(choose(&metadata, &document, &known, REDIRECT)).client_id, url);
-    assert_eq!(used(choose(&metadata, &nothing, &known, REDIRECT)).client_id, "dyn", "no document of ours");
-    assert!(matches!(choose(&metadata, &nothing, &[], REDIRECT), Ok(Registration::Register { .. })));
+    assert_eq!(used(choose(&metadata, &document, &known, RegisterFor::Redirect(REDIRECT))).client_id, url);
+    assert_eq!(
+        used(choose(&metadata, &nothing, &known, RegisterFor::Redirect(REDIRECT))).client_id,
+        "dyn",
+        "no document of ours"
+    );
+    assert!(matches!(
+        choose(&metadata, &nothing, &[], RegisterFor::Redirect(REDIRECT)),
+        Ok(Registration::Register { .. })
+    ));
     metadata.registration_endpoint = None;
-    let error = choose(&metadata, &nothing, &[], REDIRECT).unwrap_err();
+    let error = choose(&metadata, &nothing, &[], RegisterFor::Redirect(REDIRECT)).unwrap_err();
     assert!(error.to_string().contains("--client-id"), "{error}");
 }
 
@@ -64,7 +74,8 @@ fn a_registration_of_another_issuer_or_redirect_uri_is_not_used() {
         stored("https://other.example", REDIRECT),
         stored("https://as.example", "http://127.0.0.1:4712/callback"),
     ] {
-        let got = choose(&metadata, &RegistrationChoice::default(), &[known], REDIRECT);
+        let got =
+            choose(&metadata, &RegistrationChoice::default(), &[known], RegisterFor::Redirect(REDIRECT));
         assert!(matches!(got, Ok(Registration::Register { .. })));
     }
 }
@@ -85,10 +96,15 @@ fn a_secret_of_another_issuer_is_not_taken_along() {
     };
     let metadata = metadata(None);
     assert_eq!(
-        used(choose(&metadata, &choice, &[old("https://as.example")], REDIRECT)).secret,
+        used(choose(&metadata, &choice, &[old("https://as.example")], RegisterFor::Redirect(REDIRECT)))
+            .secret,
         Some(item.clone())
     );
-    assert_eq!(used(choose(&metadata, &choice, &[old("https://evil.example")], REDIRECT)).secret, None);
+    assert_eq!(
+        used(choose(&metadata, &choice, &[old("https://evil.example")], RegisterFor::Redirect(REDIRECT)))
+            .secret,
+        None
+    );
 }
 
 #[test]
@@ -104,23 +120,32 @@ fn the_authentication_method_is_one_that_the_issuer_offers() {
         (Some(&[]), None, None),
     ] {
         let metadata = metadata(methods);
-        let asked = match choose(&metadata, &RegistrationChoice::default(), &[], REDIRECT) {
-            Ok(Registration::Register { token_endpoint_auth, .. }) => Some(token_endpoint_auth),
-            Ok(Registration::Use(_)) => panic!(),
-            Err(_) => None,
-        };
+        let asked =
+            match choose(&metadata, &RegistrationChoice::default(), &[], RegisterFor::Redirect(REDIRECT)) {
+                Ok(Registration::Register { token_endpoint_auth, .. }) => Some(token_endpoint_auth),
+                Ok(Registration::Use(_)) => panic!(),
+                Err(_) => None,
+            };
         assert_eq!(asked, new, "{methods:?}");
         let choice = RegistrationChoice {
             client_id: Some("pre".into()),
             has_secret: true,
             ..RegistrationChoice::default()
         };
-        let got = choose(&metadata, &choice, &[], REDIRECT).ok().map(|r| used(Ok(r)).token_endpoint_auth);
+        let got = choose(&metadata, &choice, &[], RegisterFor::Redirect(REDIRECT))
+            .ok()
+            .map(|r| used(Ok(r)).token_endpoint_auth);
         assert_eq!(got, with_secret, "{methods:?}");
         let public = RegistrationChoice { has_secret: false, ..choice.clone() };
-        assert_eq!(used(choose(&metadata, &public, &[], REDIRECT)).token_endpoint_auth, Public);
+        assert_eq!(
+            used(choose(&metadata, &public, &[], RegisterFor::Redirect(REDIRECT))).token_endpoint_auth,
+            Public
+        );
         let told = RegistrationChoice { token_endpoint_auth: Some(Post), ..choice };
-        assert_eq!(used(choose(&metadata, &told, &[], REDIRECT)).token_endpoint_auth, Post);
+        assert_eq!(
+            used(choose(&metadata, &told, &[], RegisterFor::Redirect(REDIRECT))).token_endpoint_auth,
+            Post
+        );
     }
 }
 
@@ -130,22 +155,52 @@ fn a_metadata_document_lies_at_an_https_address_with_a_path() {
     metadata.client_id_metadata_document_supported = true;
     for bad in ["http://127.0.0.1/x", "https://a.example", "https://a.example/", "x", "javascript:1"] {
         let choice = RegistrationChoice { metadata_url: Some(bad.into()), ..RegistrationChoice::default() };
-        let got = choose(&metadata, &choice, &[], REDIRECT);
+        let got = choose(&metadata, &choice, &[], RegisterFor::Redirect(REDIRECT));
         assert!(matches!(got, Err(RegistrationError::BadMetadataUrl { .. })), "{bad}");
     }
 }
 
 async fn ask(http: &Answers, auth: TokenEndpointAuth) -> Result<Registered, RegistrationError> {
+    ask_for(http, RegisterFor::Redirect(REDIRECT), auth).await
+}
+
+async fn ask_for(
+    http: &Answers,
+    wanted: RegisterFor<'_>,
+    auth: TokenEndpointAuth,
+) -> Result<Registered, RegistrationError> {
     let endpoint = Endpoint::parse(REGISTER).unwrap();
     let request = RegistrationRequest {
         issuer: "https://as.example",
         endpoint: &endpoint,
-        redirect_uri: REDIRECT,
+        wanted,
         token_endpoint_auth: auth,
         scopes: &Scopes::parse("a b"),
         grant_types_supported: None,
     };
     register(http, &request).await
+}
+
+#[tokio::test]
+async fn a_registration_for_another_device_names_its_grant_and_is_kept_apart() {
+    let browser = stored("https://as.example", REDIRECT);
+    let device = ClientRegistration { client_id: "tv".into(), redirect_uri: None, ..browser.clone() };
+    let (metadata, nothing) = (metadata(None), RegistrationChoice::default());
+    let both = [browser, device];
+    let chosen = |wanted| used(choose(&metadata, &nothing, &both, wanted)).client_id;
+    assert_eq!(
+        (chosen(RegisterFor::Device), chosen(RegisterFor::Redirect(REDIRECT))),
+        ("tv".into(), "dyn".into())
+    );
+    let alone = choose(&metadata, &nothing, &both[..1], RegisterFor::Device);
+    assert!(matches!(alone, Ok(Registration::Register { .. })), "a browser's registration is not for it");
+
+    let http = Answers::new([(REGISTER, json_answer(r#"{"client_id":"tv"}"#))]);
+    let registered = ask_for(&http, RegisterFor::Device, TokenEndpointAuth::None).await.unwrap().registration;
+    assert_eq!((registered.client_id.as_str(), registered.redirect_uri), ("tv", None));
+    let body: Value = serde_json::from_slice(http.requests()[0].body.expose()).unwrap();
+    assert_eq!(body["grant_types"], json!([DEVICE_CODE, "refresh_token"]));
+    assert_eq!((&body["redirect_uris"], &body["response_types"]), (&json!([]), &json!([])));
 }
 
 #[tokio::test]

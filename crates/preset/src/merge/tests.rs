@@ -102,6 +102,8 @@ fn sign_in(state: &mut State, server: &str) {
         renewable: true,
         expires_at: None,
         renewed_at: None,
+        step_up: None,
+        step_ups: 0,
         extra: serde_json::Map::new(),
     });
     state.bindings.selection.insert(id(server), ana);

@@ -27,8 +27,11 @@ pub(super) fn register(inner: &Inner, request: &Incoming) -> Response<Body> {
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect();
+    // RFC 7591 section 2: redirect URIs belong to grants that come back by redirect.
+    let by_redirect =
+        asked["grant_types"].as_array().is_none_or(|all| all.contains(&json!("authorization_code")));
     let native = |uri: &String| Url::parse(uri).is_ok_and(|url| is_loopback(&url) || url.scheme() == "https");
-    if redirect_uris.is_empty() || !redirect_uris.iter().all(native) {
+    if (by_redirect && redirect_uris.is_empty()) || !redirect_uris.iter().all(native) {
         return error("invalid_redirect_uri", "redirect URIs are on loopback or https");
     }
     let wanted = asked.get("token_endpoint_auth_method").cloned();

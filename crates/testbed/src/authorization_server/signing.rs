@@ -11,6 +11,21 @@ use serde_json::{Value, json};
 use super::knobs::{IdTokenFault, Knobs};
 use super::ledger::{Family, sized};
 
+/// A new P-256 key of an app: the private key as PEM (PKCS 8), the public one as JWK.
+pub fn client_key() -> (String, Value) {
+    let random = SystemRandom::new();
+    let pkcs8 =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("random bytes");
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
+        .expect("what was just made");
+    let text = base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    // An uncompressed point: 4, x, y.
+    let point = pair.public_key().as_ref();
+    let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
+    (pem, json!({"kty": "EC", "crv": "P-256", "x": part(1..33), "y": part(33..65)}))
+}
+
 pub(super) struct SigningKey {
     pair: EcdsaKeyPair,
     random: SystemRandom,

@@ -41,7 +41,7 @@ const HOUR = 3600;
 
 export function account(id: string, label: string, over: Partial<AccountView> = {}): AccountView {
   return {
-    id, label, name: null, email: label, email_verified: true, issuer: "https://login.acme.example", subject: `sub-${id}`,
+    id, label, name: null, email: label, email_verified: true, organization: null, issuer: "https://login.acme.example", subject: `sub-${id}`,
     proof: "id_token", proven_at: now() - HOUR, servers: [], ...over,
   };
 }

@@ -30,6 +30,10 @@ email: string | null,
  */
 email_verified: boolean, 
 /**
+ * The organisation that the issuer names beside it.
+ */
+organization: string | null, 
+/**
  * Who says so.
  */
 issuer: string, 
@@ -120,7 +124,7 @@ export type Approval = "ask" | "yes" | "expect_only";
 /**
  * How a person is known to a Server.
  */
-export type AuthKind = "oauth" | "none";
+export type AuthKind = "oauth" | "none" | "identity-provider";
 
 /**
  * One request of a caller.
@@ -362,6 +366,10 @@ renewable: boolean,
  * Scopes as granted.
  */
 scopes: Array<string>, 
+/**
+ * Scopes that the Server asked for since, and this sign-in does not have.
+ */
+missing_scopes: Array<string>, 
 /**
  * When the access token ends.
  */
@@ -816,7 +824,7 @@ in_use: boolean, };
 /**
  * Kinds of evidence, strongest first.
  */
-export type ProofKind = "id_token" | "userinfo" | "introspection" | "unknown";
+export type ProofKind = "id_token" | "userinfo" | "introspection" | "vouched" | "application" | "unknown";
 
 /**
  * How a client registration is obtained. Everything empty: from the issuer's own metadata.
@@ -834,6 +842,10 @@ token_endpoint_auth?: TokenEndpointAuth | null,
  * That client has a secret, which the person enters at sign-in; it lies in the keychain.
  */
 has_secret?: boolean, 
+/**
+ * The identity provider that vouches for people there; without one they sign in at the issuer itself.
+ */
+vouched_by?: ServerId | null, 
 /**
  * The URL of a client id metadata document to present.
  */
@@ -877,6 +889,10 @@ headers: { [key in string]: string },
  * How to get a client registration.
  */
 registration: RegistrationChoice, 
+/**
+ * It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
+ */
+identity_provider: boolean, 
 /**
  * Addresses of private networks are allowed.
  */
@@ -979,7 +995,11 @@ same_person: boolean,
  */
 login_hint: string | null, 
 /**
- * How long to wait for the browser, in seconds.
+ * How.
+ */
+way: SignInWay, 
+/**
+ * How long to wait for the person, in seconds.
  */
 timeout: number, } | { "verb": "confirm_sign_in", 
 /**
@@ -1341,7 +1361,28 @@ url: string,
 /**
  * The loopback port that waits for the callback.
  */
-port: number, } | { "step": "exchanging" } | { "step": "confirm", 
+port: number, } | { "step": "enter_code", 
+/**
+ * The code, to be shown as it is.
+ */
+user_code: string, 
+/**
+ * The address to type.
+ */
+url: string, 
+/**
+ * The address with the code in it, where the issuer gives one.
+ */
+complete_url: string | null, 
+/**
+ * That address, or the one to type, as a QR code: rows of `#` (dark) and `.` (light), without a margin.
+ * The code is to be shown beside it.
+ */
+qr: Array<string>, 
+/**
+ * When the code ends.
+ */
+ends_at: UnixTime, } | { "step": "exchanging" } | { "step": "confirm", 
 /**
  * Who it is.
  */
@@ -1399,6 +1440,15 @@ ends_at: UnixTime,
  * The steps so far, in order.
  */
 steps: Array<SignInStep>, };
+
+/**
+ * How somebody signs in.
+ */
+export type SignInWay = { "by": "browser" } | { "by": "device" } | { "by": "application" } | { "by": "id_token", 
+/**
+ * The token.
+ */
+id_token: string, };
 
 /**
  * Who was signed out.

@@ -18,12 +18,13 @@ fn wanted(approval: Approval) -> Wanted {
         approval,
         same_person: false,
         login_hint: None,
+        way: super::super::Way::Browser,
         timeout: 60,
     }
 }
 
-fn came(subject: &str) -> Identified {
-    Identified::Proven(Identity {
+fn came(subject: &str) -> Came {
+    Came::Proven(Identity {
         issuer: "https://i".into(),
         subject: subject.into(),
         name: None,
@@ -52,6 +53,7 @@ fn state() -> State {
                 name: None,
                 email: None,
                 email_verified: false,
+                tenant: None,
                 proof,
                 extra: serde_json::Map::new(),
             },
@@ -94,28 +96,42 @@ fn an_expected_email_counts_only_if_the_issuer_verified_it() {
     let state = State::default();
     let expecting = Wanted { expect: Some("ana@corp".into()), ..wanted(Approval::ExpectOnly) };
     assert_eq!(decide(&state, &expecting, &came("ana")), Decision::Add);
-    let Identified::Proven(mut identity) = came("ana") else { unreachable!() };
+    let Came::Proven(mut identity) = came("ana") else { unreachable!() };
     identity.email_verified = false;
-    let unproven = decide(&state, &expecting, &Identified::Proven(identity));
+    let unproven = decide(&state, &expecting, &Came::Proven(identity));
     assert_eq!(code(&unproven), ErrorCode::WrongPerson);
 }
 
 #[test]
 fn the_same_subject_at_another_issuer_is_somebody_else() {
     let state = state();
-    let Identified::Proven(mut identity) = came("ana") else { unreachable!() };
+    let Came::Proven(mut identity) = came("ana") else { unreachable!() };
     identity.issuer = "https://other".into();
     let expecting = Wanted { account: Some(id("ana")), ..wanted(Approval::Yes) };
-    let decision = decide(&state, &expecting, &Identified::Proven(identity.clone()));
+    let decision = decide(&state, &expecting, &Came::Proven(identity.clone()));
     assert_eq!(code(&decision), ErrorCode::WrongPerson);
-    let decision = decide(&state, &wanted(Approval::Ask), &Identified::Proven(identity));
+    let decision = decide(&state, &wanted(Approval::Ask), &Came::Proven(identity));
     assert_eq!(decision, Decision::AskToAdd);
+}
+
+#[test]
+fn a_known_subject_in_another_organisation_is_not_taken_for_the_same_person() {
+    let mut state = state();
+    let of = |tid: &str| Some(Tenant { tid: Some(tid.into()), ..Tenant::default() });
+    let Came::Proven(mut identity) = came("ana") else { unreachable!() };
+    identity.tenant = of("t-2");
+    let again = |state: &State| decide(state, &wanted(Approval::Yes), &Came::Proven(identity.clone()));
+    assert_eq!(again(&state), Decision::Save(id("ana")), "nothing was known of an organisation");
+    state.accounts.get_mut(&id("ana")).unwrap().tenant = of("t-1");
+    assert_eq!(code(&again(&state)), ErrorCode::WrongPerson);
+    state.accounts.get_mut(&id("ana")).unwrap().tenant = of("t-2");
+    assert_eq!(again(&state), Decision::Save(id("ana")));
 }
 
 #[test]
 fn nothing_proven_is_never_taken_for_a_proven_account() {
     let state = state();
-    let none = Identified::Unverified;
+    let none = Came::Unverified;
     let expecting = Wanted { account: Some(id("ana")), same_person: true, ..wanted(Approval::Yes) };
     assert_eq!(code(&decide(&state, &expecting, &none)), ErrorCode::WrongPerson);
     let expecting = Wanted { expect: Some("ana".into()), ..wanted(Approval::Yes) };
@@ -125,7 +141,7 @@ fn nothing_proven_is_never_taken_for_a_proven_account() {
 #[test]
 fn an_unverified_account_is_renewed_only_when_the_person_says_that_it_is_the_same() {
     let state = state();
-    let none = Identified::Unverified;
+    let none = Came::Unverified;
     let again =
         |approval, same_person| Wanted { account: Some(id("nobody")), same_person, ..wanted(approval) };
     assert_eq!(decide(&state, &again(Approval::Ask, false), &none), Decision::AskWhetherSame(id("nobody")));
@@ -136,4 +152,24 @@ fn an_unverified_account_is_renewed_only_when_the_person_says_that_it_is_the_sam
     assert_eq!(code(&decide(&state, &elsewhere, &none)), ErrorCode::WrongPerson);
     // Without naming it, a second unverified sign-in is a second Account.
     assert_eq!(decide(&state, &wanted(Approval::Yes), &none), Decision::Add);
+}
+
+#[test]
+fn an_application_is_nobody_whom_one_can_expect() {
+    let key = AccountKey::Application { issuer: "https://i".into(), client_id: "robot".into() };
+    let came = Came::Application(key.clone());
+    let mut state = state();
+    assert_eq!(decide(&state, &wanted(Approval::ExpectOnly), &came), Decision::Add);
+    let ana = Wanted { account: Some(id("ana")), ..wanted(Approval::Yes) };
+    let expects = Wanted { expect: Some("ana@corp".into()), ..wanted(Approval::Yes) };
+    for wrong in [&ana, &expects] {
+        assert!(matches!(decide(&state, wrong, &came), Decision::Refuse(_)));
+    }
+    let robot = Account { id: id("robot"), key, ..state.accounts[&id("ana")].clone() };
+    state.accounts.insert(robot.id.clone(), robot);
+    assert_eq!(decide(&state, &wanted(Approval::Ask), &came), Decision::Save(id("robot")));
+    // And a person never takes its place.
+    let robot = Wanted { account: Some(id("robot")), same_person: true, ..wanted(Approval::Yes) };
+    assert!(matches!(decide(&state, &robot, &Came::Unverified), Decision::Refuse(_)));
+    assert!(matches!(decide(&state, &robot, &self::came("1")), Decision::Refuse(_)));
 }
