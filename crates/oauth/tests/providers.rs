@@ -93,7 +93,12 @@ fn providers() -> Vec<Provider> {
 
 /// The way to a registration, in a word.
 fn registration(found: &Protected, choice: &RegistrationChoice) -> &'static str {
-    match hallpass_oauth::choose(&found.metadata, choice, &[], "http://127.0.0.1:4711/callback") {
+    match hallpass_oauth::choose(
+        &found.metadata,
+        choice,
+        &[],
+        hallpass_oauth::RegisterFor::Redirect("http://127.0.0.1:4711/callback"),
+    ) {
         Ok(Registration::Register { .. }) => "dynamic",
         Ok(Registration::Use(registration)) => match registration.kind {
             RegistrationKind::PreRegistered => "pre-registered",
