@@ -41,7 +41,12 @@ pub(crate) struct Session {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Current {
     /// It acts as this person.
-    Ready { account: AccountId, lease: LeaseId },
+    Ready {
+        account: AccountId,
+        lease: LeaseId,
+        /// The Grant's, when its token was lent.
+        epoch: u64,
+    },
     /// It acts as nobody, and the Server wants nobody.
     Open,
     /// Nothing goes out. The Account is the one that the rules name, if they name one.
@@ -62,6 +67,14 @@ impl Current {
             Self::Ready { account, .. } => Some(account),
             Self::Open => None,
             Self::Closed { account } => account.as_ref(),
+        }
+    }
+
+    /// Which sign-in its token is of.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::Ready { epoch, .. } => Some(*epoch),
+            Self::Open | Self::Closed { .. } => None,
         }
     }
 }
@@ -150,7 +163,7 @@ impl Sessions {
         for account in [session.current.account(), current.account()].into_iter().flatten() {
             self.doubts.insert((account.clone(), session.server.clone()));
         }
-        if let Current::Ready { account, lease } = &current {
+        if let Current::Ready { account, lease, .. } = &current {
             let server = session.server.clone();
             self.leases.insert(*lease, Lease { session: id, account: account.clone(), server, void: false });
         }
@@ -273,7 +286,7 @@ mod tests {
 
     fn ready(sessions: &mut Sessions, id: SessionId, name: &str) -> LeaseId {
         let lease = sessions.new_lease_id();
-        sessions.set(id, Current::Ready { account: AccountId::parse(name).unwrap(), lease });
+        sessions.set(id, Current::Ready { account: AccountId::parse(name).unwrap(), lease, epoch: 1 });
         lease
     }
 
@@ -299,7 +312,12 @@ mod tests {
         let ana = ready(&mut sessions, id, "ana");
         let account = AccountId::parse("ben").unwrap();
         let ben = sessions.new_lease_id();
-        sessions.push(id, Current::Ready { account, lease: ben }, Standing::Open, OlderLeases::Drain);
+        sessions.push(
+            id,
+            Current::Ready { account, lease: ben, epoch: 1 },
+            Standing::Open,
+            OlderLeases::Drain,
+        );
         assert!(!sessions.lease(id, ana).unwrap().void);
         sessions.release(id, ben);
         assert!(sessions.lease(id, ben).is_some(), "the current lease is not released by mistake");

@@ -162,7 +162,8 @@ impl Agent {
             // It acts as this person already, or was told so by another order a moment ago.
             let unchanged = older == OlderLeases::Drain
                 && matches!(&session.current, Current::Ready { account, .. } if Some(account) == basis.effective.account())
-                && matches!(&basis.grant, Some((_, GrantState::Active)))
+                // A later sign-in may have brought more rights: its token takes the place of the older one.
+                && matches!(&basis.grant, Some((epoch, GrantState::Active)) if session.current.epoch() == Some(*epoch))
                 && basis.shut.is_none();
             break if unchanged {
                 sessions.unacknowledged(id)
@@ -386,7 +387,11 @@ fn same_person(now: &Basis, then: &Basis) -> bool {
 fn settle(prepared: Prepared, basis: &Basis, lease: LeaseId) -> (Current, Standing) {
     match prepared {
         Prepared::Ready { person, token } => (
-            Current::Ready { account: person.account.clone(), lease },
+            Current::Ready {
+                account: person.account.clone(),
+                lease,
+                epoch: basis.grant.as_ref().map_or(0, |(epoch, _)| *epoch),
+            },
             Standing::Ready { lease, person, token },
         ),
         Prepared::Open => (Current::Open, Standing::Open),

@@ -51,7 +51,7 @@ impl Whose {
         let Token { set, renewed, proven } = *token;
         let Some(grant) = self.grant_mut(state) else { return };
         grant.expires_at = set.expires_at;
-        grant.renewable = set.refresh_token.is_some();
+        grant.renewable = set.renews();
         grant.epoch = grant.epoch.max(set.epoch);
         if renewed {
             grant.renewed_at = Some(now);
