@@ -112,7 +112,7 @@ pub(crate) async fn refusal(
     bearer: Option<&Bearer>,
 ) -> Result<Message, Failure> {
     let status = answer.head.status;
-    let challenge = answer.head.challenge.as_ref().and_then(|v| v.to_str().ok()).and_then(description);
+    let challenge = answer.head.challenges.iter().find_map(|v| v.to_str().ok().and_then(description));
     let body = answer.whole(MAX_MESSAGE).await.unwrap_or_default();
     let mut detail = challenge;
     if answer.head.content == Content::Json

@@ -266,7 +266,7 @@ mod tests {
         theirs.write_all(chunked).await.unwrap();
         let (head, body) = ask(&mut connection).await.unwrap();
         assert_eq!((head.status, &body[..]), (StatusCode::UNAUTHORIZED, &b"hi"[..]));
-        assert!(head.keep && head.challenge.is_some());
+        assert!(head.keep && !head.challenges.is_empty());
         theirs.write_all(b"HTTP/1.1 202 Accepted\r\nConnection: a, Close\r\n\r\nrest").await.unwrap();
         theirs.shutdown().await.unwrap();
         let (head, body) = ask(&mut connection).await.unwrap();

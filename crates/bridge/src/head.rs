@@ -23,7 +23,7 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) content: Content,
     /// `WWW-Authenticate`.
-    pub(crate) challenge: Option<HeaderValue>,
+    pub(crate) challenges: Vec<HeaderValue>,
     /// `Mcp-Session-Id`.
     pub(crate) session_id: Option<HeaderValue>,
     pub(crate) framing: Framing,
@@ -60,7 +60,7 @@ pub(crate) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> {
     let mut head = Head {
         status,
         content: Content::Other,
-        challenge: None,
+        challenges: Vec::new(),
         session_id: None,
         framing: Framing::Close,
         keep: response.version == Some(1),
@@ -87,7 +87,7 @@ pub(crate) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, NotHttp> {
             };
             head.keep = !says(b"close") && (head.keep || says(b"keep-alive"));
         } else if is(&WWW_AUTHENTICATE) {
-            head.challenge = head.challenge.or_else(|| HeaderValue::from_bytes(field.value).ok());
+            head.challenges.extend(HeaderValue::from_bytes(field.value));
         } else if is(&SESSION_ID) {
             head.session_id = head.session_id.or_else(|| HeaderValue::from_bytes(field.value).ok());
         }

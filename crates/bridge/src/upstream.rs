@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -126,7 +125,7 @@ impl Upstream {
         if answer.head.status != StatusCode::FORBIDDEN {
             return Ok(answer);
         }
-        let values = answer.head.headers.get_all(WWW_AUTHENTICATE).iter();
+        let values = answer.head.challenges.iter();
         let challenges: Vec<String> = values
             .filter_map(|value| Some(value.to_str().ok()?.chars().take(CHALLENGE_CAP).collect()))
             .collect();
