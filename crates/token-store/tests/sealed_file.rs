@@ -21,6 +21,7 @@ fn tokens(generation: u64) -> TokenSet {
     TokenSet {
         access_token: format!("access-{generation}").into(),
         refresh_token: Some(format!("refresh-{generation}-{}", "r".repeat(5000)).into()),
+        id_token: None,
         expires_at: Some(UnixTime(1_800_000_030)),
         lifetime: Some(30),
         received_at: UnixTime(1_800_000_000),
@@ -35,6 +36,8 @@ fn tokens(generation: u64) -> TokenSet {
             revocation_endpoint: None,
             userinfo_endpoint: None,
             jwks_uri: None,
+            introspection_endpoint: None,
+            renewal: hallpass_token_store::Renewal::default(),
             resource: "https://mcp.example/".into(),
             endpoint: "https://mcp.example/mcp".into(),
             client_id: "c1".into(),

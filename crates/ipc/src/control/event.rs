@@ -45,7 +45,22 @@ pub enum SignInStep {
         /// The loopback port that waits for the callback.
         port: u16,
     },
-    /// The browser came back; the code is being exchanged.
+    /// The person must open this address on any device and enter the code there (RFC 8628 section 3.3).
+    EnterCode {
+        /// The code, to be shown as it is.
+        user_code: String,
+        /// The address to type.
+        url: String,
+        /// The address with the code in it, where the issuer gives one.
+        #[serde(default)]
+        complete_url: Option<String>,
+        /// That address, or the one to type, as a QR code: rows of `#` (dark) and `.` (light), without a margin.
+        /// The code is to be shown beside it.
+        qr: Vec<String>,
+        /// When the code ends.
+        ends_at: UnixTime,
+    },
+    /// The person came back; the code is being exchanged.
     Exchanging,
     /// Is this the Account to use? Answered by `ConfirmSignIn` within ten minutes.
     Confirm {
