@@ -86,6 +86,7 @@ fn sign_in(state: &mut State, server: &str) {
             name: None,
             email: None,
             email_verified: false,
+            tenant: None,
             proof,
             extra: serde_json::Map::new(),
         },
