@@ -27,6 +27,7 @@ pub(crate) enum AgentState {
 
 /// What comes out of the link by itself.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and none for long")]
 pub(crate) enum Heard {
     /// The agent came or went: [`AgentLink::state`] says how it is.
     State,

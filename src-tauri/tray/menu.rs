@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipc::{AccountView, GrantView, KeychainState, ServerState, ServerView, SignInStep, StatusView};
-use model::{AccountId, AuthKind, GrantState, ServerId};
+use model::{AccountId, AuthKind, GrantState, ProofKind, ServerId};
 use serde::{Deserialize, Serialize};
 
 use super::label::clean;
@@ -175,6 +175,7 @@ fn server_row(server: &ServerView) -> Item {
         let label = clean(&account.label, NAME);
         let who =
             if labels.get(&label).is_some_and(|count| *count > 1) { told_apart(account) } else { label };
+        let who = if account.proof == ProofKind::Application { format!("{who} (not a person)") } else { who };
         let text = match grant.state {
             GrantState::NeedsSignIn { .. } => format!("{who} (needs sign-in)"),
             GrantState::Active | GrantState::Revoked => who,

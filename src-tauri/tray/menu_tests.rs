@@ -111,6 +111,15 @@ fn nobody_is_ticked_while_a_bridge_may_still_act_as_somebody_else() {
 }
 
 #[test]
+fn an_application_is_named_as_no_person() {
+    let mut server =
+        server("github", "GitHub", "connected", &[("a1", "ana", "active"), ("r2", "robot", "active")]);
+    server["grants"][1]["account"]["proof"] = json!("application");
+    let lines = shown(&view(json!([server])));
+    assert_eq!(lines[1..3], ["  * ana", "  o robot (not a person)"]);
+}
+
+#[test]
 fn what_needs_the_person_comes_first() {
     let mut view = view(json!([
         server("github", "GitHub", "connected", &[("a1", "ana", "active")]),

@@ -6,7 +6,8 @@ import type { Model } from "./model.svelte";
 
 /** What an Account is called. */
 export function who(account: AccountView, most = 60): string {
-  return plain(account.label.trim() === "" ? (account.email ?? account.name ?? en.unnamed) : account.label, most);
+  const name = plain(account.label.trim() === "" ? (account.email ?? account.name ?? en.unnamed) : account.label, most);
+  return account.proof === "application" ? en.notAPerson(name) : name;
 }
 
 /** What a Server is called. */

@@ -28,7 +28,7 @@ export class SignIns {
   /** Begins one. Rejects with an `AgentError`. */
   async begin(server: ServerId, account: AccountId | null, select: boolean): Promise<SignIn> {
     const { sign_in } = await call(this.#host, "begin_sign_in", {
-      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, timeout: WAITS,
+      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, way: { by: "browser" }, timeout: WAITS,
     });
     const steps = this.all.get(sign_in)?.steps ?? this.#early.get(sign_in) ?? [];
     this.#early.delete(sign_in);

@@ -20,6 +20,7 @@ export const en = {
   copied: "Copied.",
   working: "Working…",
   unnamed: "without a name",
+  notAPerson: (name: string) => `${name} (not a person)`,
   list,
   agent: {
     looking: "Looking for the agent…",
@@ -451,6 +452,8 @@ export const en = {
   /** The next step after an error, where the agent's own speaks of commands or is silent. */
   next: {
     instead: [
+      [/--(identity-provider|vouched-by|application|id-token-stdin|device|token-endpoint-auth)\b/, "This way of signing in is set up in a terminal: Hallpass’s commands “servers add” and “login” know it."],
+      [/accounts remove/, "Remove that account on the page Accounts, then sign in again."],
       [/--private-network/, "If that is right, add it again and allow addresses of private networks under More options."],
       [/--client-(id|secret)/, "If an administrator gave you a client id and secret: remove the server, and add it again with both under More options."],
       [/--(key)\b|presets remove/, "Stop following the list on the page Presets, then follow it again with the publisher’s key."],
