@@ -121,31 +121,27 @@ impl Agent {
         let item = self.world.item_id();
         let keychain = self.keychain().await.map_err(|e| error::of_store(&e))?;
         keychain.save_secret(&item, &StaticSecret(secret)).await.map_err(|e| error::of_store(&e))?;
-        let old = self
-            .change(|state| {
-                let server = state.servers.get_mut(server).map(|server| {
-                    server.registration.has_secret = true;
-                    server.registration.token_endpoint_auth
-                });
-                let auth = server.flatten().unwrap_or(TokenEndpointAuth::ClientSecretBasic);
-                put_registration(
-                    &mut state.registrations,
-                    ClientRegistration {
-                        issuer,
-                        client_id,
-                        kind: RegistrationKind::PreRegistered,
-                        token_endpoint_auth: auth,
-                        redirect_uri: None,
-                        secret: Some(item),
-                    },
-                )
-            })
-            .map_err(error::of_state)?;
-        if let Some(old) = old.and_then(|registration| registration.secret)
-            && let Err(error) = keychain.delete_secret(&old).await
-        {
-            tracing::warn!(%error, "an old client secret is still in the keychain");
-        }
+        self.change(|state| {
+            let server = state.servers.get_mut(server).map(|server| {
+                server.registration.has_secret = true;
+                server.registration.token_endpoint_auth
+            });
+            let auth = server.flatten().unwrap_or(TokenEndpointAuth::ClientSecretBasic);
+            let registration = ClientRegistration {
+                issuer,
+                client_id: client_id.clone(),
+                kind: RegistrationKind::PreRegistered,
+                token_endpoint_auth: auth,
+                redirect_uri: None,
+                secret: Some(item),
+            };
+            let old = put_registration(&mut state.registrations, registration);
+            if let Some(old) = old.and_then(|registration| registration.secret) {
+                state.discard_secret(old, &client_id);
+            }
+        })
+        .map_err(error::of_state)?;
+        self.delete_discarded().await;
         Ok(())
     }
 

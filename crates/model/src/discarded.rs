@@ -10,7 +10,8 @@ use crate::{ItemId, RegistrationKind, State};
 pub struct Discarded {
     /// The item.
     pub item: ItemId,
-    /// Ended Grants whose issuer may still have to be told, with this secret as proof of who tells it.
+    /// Grants that were made with it, and ended ones whose issuer may still have to be told, with this secret as
+    /// proof of who tells it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed_for: Vec<ItemId>,
 }
@@ -36,9 +37,19 @@ impl State {
         });
     }
 
+    /// Discards the secret of a client in whose place another one has come. Grants that were made with it go on with
+    /// it until they end: their records name it.
+    pub fn discard_secret(&mut self, item: ItemId, client_id: &str) {
+        let made_with_it = self.grants.iter().filter(|grant| grant.client_id == client_id);
+        let ended = self.revocations.iter().map(|revocation| &revocation.record);
+        let needed_for = made_with_it.map(|grant| &grant.record).chain(ended).cloned().collect();
+        self.discarded.push(Discarded { item, needed_for });
+    }
+
     /// The discarded items that can be deleted now.
     pub fn disposable(&self) -> Vec<ItemId> {
-        let over = |record: &ItemId| self.revocation(record).is_none();
+        let lives = |record: &ItemId| self.grants.iter().any(|grant| grant.record == *record);
+        let over = |record: &ItemId| self.revocation(record).is_none() && !lives(record);
         let can_go = self.discarded.iter().filter(|discarded| discarded.needed_for.iter().all(over));
         can_go.map(|discarded| discarded.item.clone()).collect()
     }
@@ -80,6 +91,22 @@ mod tests {
         assert_eq!(remove(&mut state, "two"), ["bb", "aa"]);
         let left: Vec<_> = state.registrations.iter().map(|r| r.client_id.as_str()).collect();
         assert_eq!(left, ["gone"], "what the issuer registered by itself stays");
+    }
+
+    #[test]
+    fn a_secret_that_was_replaced_stays_for_those_who_signed_in_with_it() {
+        let mut state = state();
+        let grant = json!({"account": "ana", "server": "one", "record": "ee", "state": {"state": "active"},
+            "client_id": "shared", "epoch": 1, "signed_in_at": 1, "renewable": true});
+        state.grants.push(serde_json::from_value(grant).unwrap());
+        state.discard_secret(ItemId::parse("aa").unwrap(), "shared");
+        state.discard_secret(ItemId::parse("bb").unwrap(), "own");
+        let disposable = |state: &State| state.disposable().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(disposable(&state), ["bb"]);
+        state.end_grants(|_| true);
+        assert_eq!(disposable(&state), ["bb"], "the issuer is still to be told");
+        state.revocations.clear();
+        assert_eq!(disposable(&state), ["aa", "bb"]);
     }
 
     #[test]
