@@ -101,7 +101,8 @@ mod tests {
         state.grants.push(serde_json::from_value(grant).unwrap());
         state.discard_secret(ItemId::parse("aa").unwrap(), "shared");
         state.discard_secret(ItemId::parse("bb").unwrap(), "own");
-        let disposable = |state: &State| state.disposable().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let disposable =
+            |state: &State| state.disposable().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(disposable(&state), ["bb"]);
         state.end_grants(|_| true);
         assert_eq!(disposable(&state), ["bb"], "the issuer is still to be told");

@@ -158,7 +158,7 @@ fn a_running_entry_is_replaced_and_runs_on() {
 /// Publishes again and again until nothing had to be read for it.
 #[cfg(unix)]
 fn settled(scene: &Scene, source: &std::path::Path) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
         match scene.publish(source, "1.0.0") {
             Outcome::Unchanged => return,
