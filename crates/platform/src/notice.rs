@@ -54,6 +54,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
+    #[expect(clippy::unused_async, reason = "on Linux the session is asked")]
     pub(super) async fn tell(_app: &str, _title: &str, _body: &str, _action: &str) -> bool {
         false
     }
