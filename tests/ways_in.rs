@@ -223,6 +223,21 @@ async fn one_sign_in_at_the_company_is_a_sign_in_everywhere_without_a_browser() 
 }
 
 #[tokio::test]
+async fn the_sign_in_at_the_company_renews_itself_too() {
+    let company = Company::new().await;
+    company.provider.handle().set(|knobs| knobs.access_token_lifetime = 1);
+    company.sign_in("ana").await.ok();
+    let host = company.world.host("cursor").await;
+    eventually("the provider's own tokens to be renewed", async || {
+        company.world.issuer.handle().expire_access_tokens();
+        let _asks_for_new_ones = whoami(&host).await;
+        (company.provider.handle().stats().refreshes > 0).then_some(())
+    })
+    .await;
+    eventually("ana to act", async || (whoami(&host).await.ok()? == "ana").then_some(())).await;
+}
+
+#[tokio::test]
 async fn an_assertion_that_is_not_what_was_asked_for_is_shown_to_nobody() {
     let company = Company::new().await;
     for fault in [

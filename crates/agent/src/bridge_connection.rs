@@ -90,6 +90,7 @@ fn take(
         }
         BridgeMessage::TooNarrow { lease, challenges } => {
             let lent = lock(&agent.sessions).lease(session, *lease).cloned();
+            // A lease that is over by now has nobody to ask; the bridge does not wait for ever.
             if let (Some(lent), Some(answers)) = (lent, answers.upgrade()) {
                 let closed = step_up::noted(agent, &lent.account, &lent.server, challenges);
                 let _gone = answers.send(AgentMessage::TooNarrow { lease: *lease, closed });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::Error;
-use model::{AccountKey, Endpoint, ItemId, Secret, Server, TokenEndpointAuth};
+use model::{AccountKey, AuthKind, Endpoint, ItemId, Secret, Server, TokenEndpointAuth};
 use oauth::{
     AssertionAudience, AssertionTarget, Before, ClientAuthentication, ClientCredentialsError,
     IdentitySources, Introspection, ReqwestHttp, RevocationError, SamePerson, Scopes, TokenAnswer,
@@ -49,7 +49,9 @@ impl Agent {
         let (http, authentication) =
             self.issuer(&set.seal, access(server.as_ref())).await.map_err(not_sent)?;
         let url = endpoint(&set.seal.token_endpoint).map_err(not_sent)?;
-        let resource = Some(set.seal.resource.as_str());
+        // An identity provider was not asked for a resource, and would refuse to hear of one now.
+        let is_provider = server.as_ref().is_some_and(|server| server.auth == AuthKind::IdentityProvider);
+        let resource = Some(set.seal.resource.as_str()).filter(|_| !is_provider);
         let at = TokenEndpoint { url: &url, authentication: &authentication, resource };
         let answer = match &set.seal.renewal {
             Renewal::RefreshToken => {

@@ -180,11 +180,17 @@ fn items(root: &Root, state: &State) -> Result<BTreeSet<ItemId>, Error> {
         Error::new(ErrorCode::Failed, chain(&error)).hint("mend what is named, then try again")
     };
     let mut items = Journal::new(&root.journal()).all_items().map_err(unusable)?;
-    items.extend(state.grants.iter().map(|grant| grant.record.clone()));
-    items.extend(state.revocations.iter().map(|revocation| revocation.record.clone()));
-    items.extend(state.environment.proxy_secret.clone());
-    items.extend(state.registrations.iter().filter_map(|registration| registration.secret.clone()));
+    items.extend(named(state));
     Ok(items)
+}
+
+/// Those that the state names. A discarded one is still of use to whoever signed in with it.
+fn named(state: &State) -> impl Iterator<Item = ItemId> {
+    let grants = state.grants.iter().map(|grant| &grant.record);
+    let ended = state.revocations.iter().map(|revocation| &revocation.record);
+    let clients = state.registrations.iter().filter_map(|registration| registration.secret.as_ref());
+    let discarded = state.discarded.iter().map(|discarded| &discarded.item);
+    grants.chain(ended).chain(clients).chain(discarded).chain(&state.environment.proxy_secret).cloned()
 }
 
 async fn open_up(
@@ -347,3 +353,25 @@ fn forget_secrets(state: &mut State) {
 
 /// How long somebody else may take to let go.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_the_state_names_moves() {
+        let state = json!({"v": 1,
+            "grants": [{"account": "ana", "server": "one", "record": "a1", "state": {"state": "active"},
+                "client_id": "c", "epoch": 1, "signed_in_at": 1, "renewable": true}],
+            "revocations": [{"record": "a2"}],
+            "registrations": [{"issuer": "https://i.example", "client_id": "c", "kind": "pre_registered",
+                "token_endpoint_auth": "client_secret_basic", "secret": "a3"}],
+            "discarded": [{"item": "a4", "needed_for": ["a1"]}],
+            "environment": {"proxy_secret": "a5"}});
+        let state = State::parse(state.to_string().as_bytes()).unwrap();
+        let named: Vec<String> = named(&state).map(|item| item.to_string()).collect();
+        assert_eq!(named, ["a1", "a2", "a3", "a4", "a5"]);
+    }
+}

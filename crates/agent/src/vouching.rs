@@ -48,7 +48,13 @@ impl Agent {
         provider: &ServerId,
         at: At<'_>,
     ) -> Result<TokenAnswer, Unvouched> {
-        let set = self.token(account, provider, None).await.map_err(Unvouched::SignIn)?;
+        let set = self.token(account, provider, None).await.map_err(|trouble| match trouble {
+            // Not gone for good: what the keychain holds is of another moment than the state.
+            Trouble::Gone if self.read(|state| state.grant(account, provider).is_some()) => {
+                Unvouched::SignIn(Trouble::ForNow("its sign-in cannot be read just now".to_owned()))
+            }
+            trouble => Unvouched::SignIn(trouble),
+        })?;
         let there = self.server_of(&set.seal);
         let (http, authentication) =
             self.issuer(&set.seal, access(there.as_ref())).await.map_err(Unvouched::Own)?;

@@ -1,6 +1,7 @@
 //! The way of one session to the server: its connections, its headers, its authorization.
 
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -15,6 +16,8 @@ use crate::http::{Answer, Http, Repeat};
 
 /// Longest challenge that is passed on, in characters.
 const CHALLENGE_CAP: usize = 4096;
+/// How long the agent may take to say what can be done about missing rights.
+const ADVICE_WITHIN: Duration = Duration::from_secs(10);
 
 /// One session's way to the server, shared by its tasks.
 pub(crate) struct Upstream {
@@ -136,6 +139,10 @@ impl Upstream {
         let _ = answer.whole(64 * 1024).await;
         let (reply, wait) = oneshot::channel();
         self.report(Event::TooNarrow { session: self.key, challenges, reply }).await;
-        Err(wait.await.unwrap_or(Failure::Void))
+        // An older agent does not know the question, and the lease may be over.
+        Err(match tokio::time::timeout(ADVICE_WITHIN, wait).await {
+            Ok(advice) => advice.unwrap_or(Failure::Void),
+            Err(_) => Failure::TooNarrow,
+        })
     }
 }
