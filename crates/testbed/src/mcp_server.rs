@@ -282,7 +282,8 @@ impl Inner {
     fn record(&self, request: &Incoming, body: &Value) -> usize {
         let process = self.knobs().identify_peers.then(|| {
             let mut processes = self.processes.lock().expect("no holder of this lock panics");
-            processes.entry(request.connection).or_insert_with(|| peer::process_behind(request.peer)).clone()
+            let behind = || peer::process_behind(request.peer, request.local?);
+            processes.entry(request.connection).or_insert_with(behind).clone()
         });
         let mut header_names: Vec<_> = request.headers.keys().map(|name| name.as_str().to_owned()).collect();
         header_names.sort();

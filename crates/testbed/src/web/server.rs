@@ -35,6 +35,8 @@ pub(crate) struct Incoming {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) peer: SocketAddr,
+    /// Our end of the connection that `peer` is the other end of.
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) connection: u64,
 }
 
@@ -135,7 +137,8 @@ async fn accept<H, F>(
                 let connection = connects.fetch_add(1, Ordering::SeqCst) + 1;
                 let (handler, tls) = (handler.clone(), tls.clone());
                 connections.spawn(async move {
-                    let service = service_fn(move |request| handle(request, peer, connection, handler.clone()));
+                    let ends = (peer, stream.local_addr().ok());
+                    let service = service_fn(move |request| handle(request, ends, connection, handler.clone()));
                     let http = hyper::server::conn::http1::Builder::new();
                     // An error is a peer that went away, that does not trust us, or an answer to be dropped.
                     match tls {
@@ -157,7 +160,7 @@ async fn accept<H, F>(
 
 async fn handle<H, F>(
     request: hyper::Request<hyper::body::Incoming>,
-    peer: SocketAddr,
+    (peer, local): (SocketAddr, Option<SocketAddr>),
     connection: u64,
     handler: H,
 ) -> Result<Response<Body>, io::Error>
@@ -174,6 +177,7 @@ where
         headers: parts.headers,
         body,
         peer,
+        local,
         connection,
     };
     match handler(incoming).await {
