@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::framing::{Framing, Taken};
 use crate::head::{Head, MAX_HEAD, NotHttp, head};
+use crate::spare::{LARGE_BUFFER, SPARE};
 
 /// How much is read at once: little while little comes.
 const SMALL_STEP: usize = 8 * 1024;
@@ -143,7 +144,7 @@ impl Connection {
         if len <= self.input.len() {
             return Ok(self.input.split_to(len).freeze());
         }
-        let mut all = BytesMut::with_capacity(len);
+        let mut all = if len < LARGE_BUFFER { Vec::with_capacity(len) } else { SPARE.take(len) };
         all.extend_from_slice(&self.input);
         self.input.clear();
         while all.len() < len {
@@ -156,7 +157,7 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(all.freeze())
+        Ok(if len < LARGE_BUFFER { all.into() } else { SPARE.lend(all) })
     }
 
     /// Whether nothing was left over and nothing has come that nobody asked for, the end included; `waker` is told

@@ -39,6 +39,7 @@ mod proxy;
 mod relay;
 mod scan;
 mod session;
+mod spare;
 mod sse;
 mod stdio;
 mod switch;

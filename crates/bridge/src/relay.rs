@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::agent_link::{AgentLink, LinkError};
 use crate::lifecycle::{Bridge, Position};
+use crate::spare::SPARE;
 use crate::stdio::{Line, Lines, MAX_MESSAGE, Outbox};
 use crate::{Options, exchange, opening};
 
@@ -90,7 +91,7 @@ where
             wrote = host_out.write_some(), if host_out.is_waiting() => wrote,
             () = ready(()) => Ok(()),
         };
-        let deadline = bridge.deadline();
+        let deadline = bridge.deadline().into_iter().chain(SPARE.deadline()).min();
         let woken: Woken<L> = tokio::select! {
             biased;
             _ = &mut ended => Woken::End,
@@ -141,7 +142,11 @@ where
                     next = if taken < LINES_AT_ONCE { host_in.ready() } else { None };
                 }
             }
-            Woken::Deadline => bridge.tick(Instant::now()),
+            Woken::Deadline => {
+                let now = Instant::now();
+                bridge.tick(now);
+                SPARE.tick(now);
+            }
         }
     };
     farewell(bridge, host_out, agent).await;

@@ -36,10 +36,7 @@ pub(crate) enum Shape {
 
 /// Checks a whole text. With a fault come the fields that were found before it.
 pub(crate) fn scan(text: &[u8]) -> Result<Shape, (Fault, Box<Fields>)> {
-    if std::str::from_utf8(text).is_err() {
-        return Err((Fault::NotUtf8, Box::default()));
-    }
-    let mut scanner = Scanner { text, at: 0, fields: Box::default() };
+    let mut scanner = Scanner { text, at: 0, high: 0, fields: Box::default() };
     scanner.blanks();
     let shape = match scanner.peek() {
         Some(b'{') => scanner.value(0, Place::Top).map(|()| None),
@@ -47,6 +44,10 @@ pub(crate) fn scan(text: &[u8]) -> Result<Shape, (Fault, Box<Fields>)> {
         _ => scanner.value(0, Place::Other).map(|()| Some(Shape::Scalar)),
     };
     scanner.blanks();
+    // Outside of strings only ASCII is taken, and of a text in ASCII nothing is read twice.
+    if scanner.high >= 0x80 && std::str::from_utf8(text).is_err() {
+        return Err((Fault::NotUtf8, Box::default()));
+    }
     match shape {
         Err(fault) => Err((fault, scanner.fields)),
         Ok(_) if scanner.at != text.len() => Err((scanner.fault(), scanner.fields)),
@@ -58,6 +59,8 @@ pub(crate) fn scan(text: &[u8]) -> Result<Shape, (Fault, Box<Fields>)> {
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    /// At least 0x80 if one of the bytes in strings was.
+    high: u8,
     fields: Box<Fields>,
 }
 
@@ -194,7 +197,7 @@ impl Scanner<'_> {
     fn string(&mut self) -> Result<(), Fault> {
         self.take(b'"')?;
         loop {
-            self.at += plain_run(&self.text[self.at..]);
+            self.at += plain_run(&self.text[self.at..], &mut self.high);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -258,30 +261,42 @@ impl Scanner<'_> {
 }
 
 /// How many bytes at the start are neither a quote, a backslash nor a control character; long runs 64 at a time
-/// (the compiler makes vector code of it), short ones eight at a time.
-fn plain_run(text: &[u8]) -> usize {
+/// (the compiler makes vector code of it), short ones eight at a time. All of them are added to `high`, bit by bit.
+fn plain_run(text: &[u8], high: &mut u8) -> usize {
     let (blocks, _) = text.as_chunks::<64>();
     let special = |b: u8| u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\');
-    let is_plain = |block: &&[u8; 64]| block.iter().fold(0, |any, b| any | special(*b)) == 0;
-    let at = blocks.iter().take_while(is_plain).count() * 64;
-    at + short_run(&text[at..])
+    let mut at = 0;
+    for block in blocks {
+        let (any, all) = block.iter().fold((0, 0), |(any, all), b| (any | special(*b), all | *b));
+        if any != 0 {
+            break;
+        }
+        *high |= all;
+        at += 64;
+    }
+    at + short_run(&text[at..], high)
 }
 
-fn short_run(text: &[u8]) -> usize {
+fn short_run(text: &[u8], high: &mut u8) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let zero = |x: u64| x.wrapping_sub(ONES) & !x & HIGH;
     let (words, _) = text.as_chunks::<8>();
-    let mut at = 0;
+    let (mut at, mut all) = (0, 0);
     for word in words {
         let x = u64::from_le_bytes(*word);
         let control = x.wrapping_sub(ONES * 0x20) & !x & HIGH;
         if control | zero(x ^ (ONES * u64::from(b'"'))) | zero(x ^ (ONES * u64::from(b'\\'))) != 0 {
             break;
         }
+        all |= x;
         at += 8;
     }
-    at + text[at..].iter().take_while(|&&b| b != b'"' && b != b'\\' && b >= 0x20).count()
+    if all & HIGH != 0 {
+        *high |= 0x80;
+    }
+    let rest = text[at..].iter().take_while(|&&b| b != b'"' && b != b'\\' && b >= 0x20);
+    at + rest.inspect(|b| *high |= **b).count()
 }
 
 #[cfg(test)]
@@ -349,7 +364,11 @@ mod tests {
         ] {
             assert!(scan(bad.as_bytes()).is_err(), "{bad:?} was taken");
         }
-        assert_eq!(scan(b"\"\xff\"").unwrap_err().0, Fault::NotUtf8);
+        for bad in
+            [&b"\"\xff\""[..], b"{\"a\":1,\"\xc3\":2}", b"[\"aaaaaaaaaaaaaaaaaaaaaaaaaa\xed\xa0\x80\"]"]
+        {
+            assert_eq!(scan(bad).unwrap_err().0, Fault::NotUtf8, "{}", bad.escape_ascii());
+        }
     }
 
     #[test]
@@ -405,9 +424,17 @@ mod tests {
             for place in 0..200 {
                 let mut text = vec![b'x'; 200];
                 text[place] = special;
-                assert_eq!(plain_run(&text), place);
+                let mut high = 0;
+                assert_eq!((plain_run(&text, &mut high), high < 0x80), (place, true));
+                for foreign in 0..place {
+                    text[foreign] = 0x80;
+                    assert_eq!(plain_run(&text, &mut high), place);
+                    assert!(std::mem::take(&mut high) >= 0x80, "{foreign} of {place}");
+                    text[foreign] = b'x';
+                }
             }
         }
-        assert_eq!(plain_run("äöü€😀 !~\u{7f}".as_bytes()), "äöü€😀 !~\u{7f}".len());
+        let text = "äöü€😀 !~\u{7f}".as_bytes();
+        assert_eq!(plain_run(text, &mut 0), text.len());
     }
 }

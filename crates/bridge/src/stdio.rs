@@ -6,6 +6,8 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::spare::{LARGE_BUFFER, SPARE};
+
 /// The longest message that is carried, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
@@ -28,6 +30,8 @@ pub(crate) struct Lines<R> {
     input: R,
     limit: usize,
     buffer: BytesMut,
+    /// In place of `buffer`, while a large line comes.
+    large: Option<Vec<u8>>,
     searched: usize,
     too_long: Option<Bytes>,
     fresh: bool,
@@ -36,7 +40,7 @@ pub(crate) struct Lines<R> {
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads lines of at most `limit` bytes.
     pub(crate) fn new(input: R, limit: usize) -> Self {
-        Self { input, limit, buffer: BytesMut::new(), searched: 0, too_long: None, fresh: false }
+        Self { input, limit, buffer: BytesMut::new(), large: None, searched: 0, too_long: None, fresh: false }
     }
 
     /// The next line that is not blank; `None` at the end of the stream.
@@ -45,13 +49,27 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if let Some(line) = self.ready() {
                 return Ok(Some(line));
             }
-            // Large messages are read in large steps, small ones cost a small buffer.
-            self.buffer.reserve(self.buffer.len().clamp(8 * 1024, 1024 * 1024));
-            if self.input.read_buf(&mut self.buffer).await? == 0 {
+            if self.read().await? == 0 {
                 return Ok(None);
             }
             self.fresh = true;
         }
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        if self.buffer.len() >= LARGE_BUFFER && self.too_long.is_none() {
+            let mut large = SPARE.take(4 * LARGE_BUFFER);
+            large.extend_from_slice(&self.buffer);
+            self.large = Some(large);
+            self.buffer = BytesMut::new();
+        }
+        if let Some(large) = &mut self.large {
+            large.reserve(LARGE_BUFFER);
+            return self.input.read_buf(large).await;
+        }
+        // Large messages are read in large steps, small ones cost a small buffer.
+        self.buffer.reserve(self.buffer.len().clamp(8 * 1024, LARGE_BUFFER));
+        self.input.read_buf(&mut self.buffer).await
     }
 
     /// The next line that is not blank, of those that were read already.
@@ -72,6 +90,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     fn cut(&mut self) -> Option<Line> {
+        if let Some(large) = self.large.take() {
+            return self.cut_large(large);
+        }
         if let Some(found) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
             let line = self.buffer.split_to(self.searched + found).freeze();
             self.buffer.advance(1);
@@ -94,6 +115,30 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.searched = 0;
         }
         None
+    }
+
+    fn cut_large(&mut self, mut large: Vec<u8>) -> Option<Line> {
+        let end = memchr::memchr(b'\n', &large[self.searched..]).map(|found| self.searched + found);
+        self.searched = 0;
+        if end.unwrap_or(large.len()) > self.limit {
+            let start = Bytes::copy_from_slice(&large[..START.min(large.len())]);
+            if let Some(end) = end {
+                self.buffer.extend_from_slice(&large[end + 1..]);
+                SPARE.give_back(large);
+                return Some(Line::TooLong(start));
+            }
+            self.too_long = Some(start);
+            SPARE.give_back(large);
+            return None;
+        }
+        let Some(end) = end else {
+            self.searched = large.len();
+            self.large = Some(large);
+            return None;
+        };
+        self.buffer.extend_from_slice(&large[end + 1..]);
+        large.truncate(end);
+        Some(Line::Whole(SPARE.lend(large)))
     }
 }
 
@@ -213,6 +258,30 @@ mod tests {
             assert_eq!(start.len(), START);
             assert!(start.starts_with(br#"{"id":5,"#));
             assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(Bytes::from_static(b"next"))));
+        }
+    }
+
+    #[tokio::test]
+    async fn large_lines_come_whole_between_small_ones_and_too_long_ones_do_not() {
+        const MIB: usize = 1024 * 1024;
+        let sizes = [3, 3 * MIB, 0, 7, MIB, MIB + 1, 5 * MIB, 9, 2 * MIB, 2 * MIB + 1];
+        let sent = sizes.map(|size| vec![b'a' + u8::try_from(size % 26).unwrap(); size]).join(&b'\n');
+        for step in [64 * 1024, 3 * MIB, 64 * MIB] {
+            let (mut write, read) = tokio::io::duplex(step);
+            let sent = sent.clone();
+            tokio::spawn(async move {
+                write.write_all(&sent).await.unwrap();
+                write.write_all(b"\n").await.unwrap();
+            });
+            let mut lines = Lines::new(read, 3 * MIB);
+            for size in sizes.into_iter().filter(|size| *size > 0) {
+                let letter = b'a' + u8::try_from(size % 26).unwrap();
+                match lines.next().await.unwrap().unwrap() {
+                    Line::Whole(line) => assert!(line.len() == size && line.iter().all(|b| *b == letter)),
+                    Line::TooLong(start) => assert!(size > 3 * MIB && start == vec![letter; START]),
+                }
+            }
+            assert_eq!(lines.next().await.unwrap(), None);
         }
     }
 
