@@ -190,7 +190,7 @@ impl Other {
         tokio::spawn(async move {
             let _life = life;
             while let Ok((connection, _)) = listener.accept().await {
-                let (read, write) = tokio::io::split(connection);
+                let (read, write) = connection.split();
                 let (mut reader, mut writer) =
                     (LineReader::new(read, MAX_LINE), LineWriter::new(write, MAX_ANSWER));
                 let Ok(Some(hello)) = reader.next::<Hello>().await else { continue };

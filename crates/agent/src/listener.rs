@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::{Error, ErrorCode, Greeting, Hello, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, Role, VERSIONS};
-use platform::socket::{Connection, Listener, Peer};
-use tokio::io::{ReadHalf, WriteHalf};
+use platform::socket::{Connection, Listener, Peer, ReadEnd, WriteEnd};
 
 use crate::agent::Agent;
 use crate::{bridge_connection, control_connection, lifecycle};
@@ -14,9 +13,9 @@ use crate::{bridge_connection, control_connection, lifecycle};
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// The two halves of a connection, in messages.
-pub(crate) type Reader = LineReader<ReadHalf<Connection>>;
+pub(crate) type Reader = LineReader<ReadEnd>;
 /// The writing half.
-pub(crate) type Writer = LineWriter<WriteHalf<Connection>>;
+pub(crate) type Writer = LineWriter<WriteEnd>;
 
 /// Accepts connections for ever.
 pub(crate) async fn serve(agent: Arc<Agent>, mut listener: Listener) {
@@ -38,7 +37,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, mut listener: Listener) {
 }
 
 async fn greet(agent: &Arc<Agent>, connection: Connection, peer: Peer) {
-    let (read, write) = tokio::io::split(connection);
+    let (read, write) = connection.split();
     let (mut reader, mut writer) = (LineReader::new(read, MAX_LINE), LineWriter::new(write, MAX_ANSWER));
     let hello = match tokio::time::timeout(HELLO_WITHIN, reader.next::<Hello>()).await {
         Ok(Ok(Some(hello))) => hello,

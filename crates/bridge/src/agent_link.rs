@@ -18,6 +18,13 @@ pub trait AgentLink: Send + Sync + 'static {
         &self,
         first: &[u8],
     ) -> impl Future<Output = Result<(Self::Reader, Self::Writer), LinkError>> + Send;
+
+    /// True where it is certain at once that the agent has said nothing that was not read yet. False costs each call
+    /// a turn of the runtime, which brings what has arrived.
+    fn is_silent(reader: &Self::Reader) -> bool {
+        let _ = reader;
+        false
+    }
 }
 
 /// Why there is no agent, in words for the host.

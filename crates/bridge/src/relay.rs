@@ -130,7 +130,9 @@ where
                     // Whatever the agent has said so far holds for this message. One turn of the I/O driver
                     // makes visible what has arrived; lines that came in one read were sent before it.
                     if host_in.take_fresh() || accepted_at.elapsed() > Duration::from_millis(5) {
-                        tokio::task::yield_now().await;
+                        if !agent.is_silent() {
+                            tokio::task::yield_now().await;
+                        }
                         accepted_at = Instant::now();
                     }
                     while let Some(said) = agent.said_already().await {
@@ -174,6 +176,11 @@ impl<L: AgentLink> Agent<L> {
             said = self.next() => Some(said),
             () = ready(()) => None,
         }
+    }
+
+    /// True where it is certain that [`Agent::said_already`] would find nothing new after a turn of the runtime.
+    fn is_silent(&self) -> bool {
+        matches!(self, Self::Connected(lines, _) if L::is_silent(lines.input()))
     }
 
     fn say(&mut self, message: &BridgeMessage) {

@@ -28,7 +28,11 @@ impl Place {
     /// An empty buffer with room for at least `capacity` bytes.
     pub(crate) fn take(&self, capacity: usize) -> Vec<u8> {
         let kept = self.kept().take().map(|spare| spare.buffer);
-        kept.filter(|buffer| buffer.capacity() >= capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
+        kept.filter(|buffer| buffer.capacity() >= capacity).unwrap_or_else(|| {
+            let mut buffer = Vec::with_capacity(capacity);
+            platform::process::prefer_large_pages(buffer.spare_capacity_mut());
+            buffer
+        })
     }
 
     /// The bytes of a buffer that comes back here when nobody needs them any more.

@@ -58,7 +58,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     async fn read(&mut self) -> io::Result<usize> {
         if self.buffer.len() >= LARGE_BUFFER && self.too_long.is_none() {
-            let mut large = SPARE.take(4 * LARGE_BUFFER);
+            let mut large = SPARE.take(MAX_MESSAGE + LARGE_BUFFER);
             large.extend_from_slice(&self.buffer);
             self.large = Some(large);
             self.buffer = BytesMut::new();
@@ -82,6 +82,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 return Some(line);
             }
         }
+    }
+
+    /// Where the lines come from.
+    pub(crate) fn input(&self) -> &R {
+        &self.input
     }
 
     /// Whether the stream was read since this was asked last.

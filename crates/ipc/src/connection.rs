@@ -7,7 +7,6 @@ use std::time::Duration;
 use platform::dirs::Root;
 use platform::lock::Lock;
 use platform::socket::{self, ConnectError};
-use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -18,9 +17,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Connection {
     /// What the agent says.
-    pub reader: LineReader<ReadHalf<socket::Connection>>,
+    pub reader: LineReader<socket::ReadEnd>,
     /// What is said to it.
-    pub writer: LineWriter<WriteHalf<socket::Connection>>,
+    pub writer: LineWriter<socket::WriteEnd>,
     /// The agent's release.
     pub agent_version: String,
     /// The agent's process id.
@@ -108,7 +107,7 @@ async fn role_connection(
     role: Role,
     first: &[u8],
 ) -> Result<Connection, StartError> {
-    let (read, write) = tokio::io::split(stream);
+    let (read, write) = stream.split();
     let (mut reader, mut writer) = (LineReader::new(read, MAX_ANSWER), LineWriter::new(write, MAX_LINE));
     let greeted = async {
         writer.send_with(&Hello::new(role), first).await?;
@@ -243,7 +242,7 @@ mod tests {
         let mut listener = Listener::bind(&root, &life).unwrap();
         let agent = async {
             let (stream, _peer) = listener.accept().await.unwrap();
-            let (read, write) = tokio::io::split(stream);
+            let (read, write) = stream.split();
             let mut reader = LineReader::new(read, MAX_LINE);
             let hello = reader.next::<Hello>().await.unwrap().unwrap();
             let first = reader.next::<u32>().await.unwrap();

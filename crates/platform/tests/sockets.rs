@@ -31,7 +31,7 @@ async fn both_ends_talk_and_the_listener_learns_the_process() {
     let mut listener = Listener::bind(&root, &lock).expect("a socket");
     let other = async {
         let connection = connect(&root).await.expect("a connection");
-        let (mut reader, mut writer) = tokio::io::split(connection);
+        let (mut reader, mut writer) = connection.split();
         writer.write_all(b"ping").await.expect("a write");
         let mut answer = [0; 4];
         reader.read_exact(&mut answer).await.expect("an answer");
@@ -48,6 +48,25 @@ async fn both_ends_talk_and_the_listener_learns_the_process() {
     let ((_connection, asked, peer), answer) = tokio::join!(own, other);
     assert_eq!((&asked, &answer), (b"ping", b"pong"));
     assert_eq!(peer.pid, Some(std::process::id()));
+}
+
+/// On Windows nobody can say so at once, and what is never said to be silent is always looked at.
+#[tokio::test]
+async fn silent_is_only_where_neither_a_word_nor_the_end_waits() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (root, lock) = root_in(home.path());
+    let mut listener = Listener::bind(&root, &lock).expect("a socket");
+    let (ours, theirs) = tokio::join!(connect(&root), listener.accept());
+    let (mut reader, _writer) = ours.expect("a connection").split();
+    let (mut theirs, _) = theirs.expect("a connection");
+    assert_eq!(reader.is_silent(), cfg!(unix));
+    theirs.write_all(b"word").await.expect("a write");
+    theirs.flush().await.expect("a flush");
+    assert!(!reader.is_silent());
+    reader.read_exact(&mut [0; 4]).await.expect("a word");
+    assert_eq!(reader.is_silent(), cfg!(unix));
+    drop(theirs);
+    assert!(!reader.is_silent());
 }
 
 #[tokio::test]

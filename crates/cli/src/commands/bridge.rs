@@ -8,8 +8,8 @@ use bridge::{AgentLink, LinkError};
 use ipc::{Error, ErrorCode, Role, Starter};
 use model::{AccountId, ClientAppId, ServerId, UnixTime};
 use platform::Root;
-use platform::socket::Connection;
-use tokio::io::{BufReader, ReadHalf, WriteHalf};
+use platform::socket::{ReadEnd, WriteEnd};
+use tokio::io::BufReader;
 
 use crate::link;
 
@@ -99,8 +99,8 @@ struct Agent {
 }
 
 impl AgentLink for Agent {
-    type Reader = BufReader<ReadHalf<Connection>>;
-    type Writer = WriteHalf<Connection>;
+    type Reader = BufReader<ReadEnd>;
+    type Writer = WriteEnd;
 
     async fn connect(&self, first: &[u8]) -> Result<(Self::Reader, Self::Writer), LinkError> {
         match ipc::connect_or_start(&self.root, Role::Bridge, first, &self.starter).await {
@@ -110,6 +110,10 @@ impl AgentLink for Agent {
                 Err(LinkError { message: error.message, hint: error.hint })
             }
         }
+    }
+
+    fn is_silent(reader: &Self::Reader) -> bool {
+        reader.buffer().is_empty() && reader.get_ref().is_silent()
     }
 }
 

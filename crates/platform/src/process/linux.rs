@@ -4,6 +4,7 @@
 use std::fs;
 use std::future::pending;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,6 +81,17 @@ pub(super) fn keep_large_buffers_apart() {
         unsafe { libc::mallopt(parameter, bytes) };
     }
 }
+
+pub(super) fn prefer_large_pages(buffer: &mut [MaybeUninit<u8>]) {
+    let skipped = buffer.as_ptr().align_offset(LARGEST_BASE_PAGE);
+    let Some(whole) = buffer.get_mut(skipped..) else { return };
+    let length = whole.len() / LARGEST_BASE_PAGE * LARGEST_BASE_PAGE;
+    // SAFETY: the pages are the buffer's own, and the advice changes nothing about what they hold.
+    unsafe { libc::madvise(whole.as_mut_ptr().cast(), length, libc::MADV_HUGEPAGE) };
+}
+
+/// In bytes; advice is given in whole pages, which are 4 to 64 KiB by architecture.
+const LARGEST_BASE_PAGE: usize = 64 * 1024;
 
 #[cfg(target_env = "gnu")]
 const MEBIBYTE: libc::c_int = 1024 * 1024;

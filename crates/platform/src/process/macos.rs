@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, c_int, c_void};
 use std::future::pending;
 use std::io;
-use std::mem::zeroed;
+use std::mem::{MaybeUninit, zeroed};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::ptr::null_mut;
@@ -97,6 +97,8 @@ pub(super) const fn let_go_of_start_up_code() {}
 
 /// The system's allocator does so by itself.
 pub(super) const fn keep_large_buffers_apart() {}
+
+pub(super) const fn prefer_large_pages(_: &mut [MaybeUninit<u8>]) {}
 
 pub(super) async fn watch_parent() {
     let Some(parent) = getppid().filter(|parent| !parent.is_init()) else { return pending().await };

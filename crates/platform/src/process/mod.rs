@@ -99,6 +99,12 @@ pub fn keep_large_buffers_apart() {
     system::keep_large_buffers_apart();
 }
 
+/// Asks for large pages below a large buffer that is used again and again, up to 2 MiB instead of 4 KiB each: fewer faults
+/// when it is first written, fewer misses when it is copied. Does nothing where the system has its own way.
+pub fn prefer_large_pages(buffer: &mut [std::mem::MaybeUninit<u8>]) {
+    system::prefer_large_pages(buffer);
+}
+
 /// Resolves when the process that started this one is gone. Never resolves where it was gone before the
 /// call or cannot be watched; end of input is the other sign.
 pub async fn watch_parent() {

@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::future::pending;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
 use std::path::PathBuf;
 use std::ptr::null_mut;
@@ -151,6 +152,8 @@ pub(super) const fn let_go_of_start_up_code() {}
 
 /// The system's allocator does so by itself.
 pub(super) const fn keep_large_buffers_apart() {}
+
+pub(super) const fn prefer_large_pages(_: &mut [MaybeUninit<u8>]) {}
 
 pub(super) async fn watch_parent() {
     let Some(parent) = open_parent() else { return pending().await };

@@ -78,9 +78,32 @@ pub fn is_announced(root: &Root, door: Door) -> bool {
     door.address_file(root).exists()
 }
 
-/// Bytes both ways between two processes of this user. `tokio::io::split` takes it apart.
+/// Bytes both ways between two processes of this user.
 #[derive(Debug)]
 pub struct Connection(system::Stream);
+
+impl Connection {
+    /// What comes, and what goes, each for itself.
+    pub fn split(self) -> (ReadEnd, WriteEnd) {
+        let (read, write) = system::split(self.0);
+        (ReadEnd(read), WriteEnd(write))
+    }
+}
+
+/// What comes on a connection.
+#[derive(Debug)]
+pub struct ReadEnd(system::ReadEnd);
+
+impl ReadEnd {
+    /// True where the system says at once that nothing waits to be read, not even the end. False where it cannot say.
+    pub fn is_silent(&self) -> bool {
+        system::is_silent(&self.0)
+    }
+}
+
+/// What goes on a connection. Dropping it says that nothing more will, where the system can say so.
+#[derive(Debug)]
+pub struct WriteEnd(system::WriteEnd);
 
 /// The process at the other end, as the kernel names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +202,34 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl AsyncRead for ReadEnd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for WriteEnd {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

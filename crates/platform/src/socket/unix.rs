@@ -7,13 +7,25 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tokio::net::unix::UCred;
+use rustix::net::{RecvFlags, recv};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{BindError, ConnectError, Door, LONGEST_ADDRESS, Peer, check_lock, random_name, read_address};
 use crate::{DirsError, Lock, Root, dirs, file, owner};
 
 pub(super) type Stream = UnixStream;
+pub(super) type ReadEnd = OwnedReadHalf;
+pub(super) type WriteEnd = OwnedWriteHalf;
+
+pub(super) fn split(stream: Stream) -> (ReadEnd, WriteEnd) {
+    stream.into_split()
+}
+
+pub(super) fn is_silent(end: &ReadEnd) -> bool {
+    let looked = recv(end.as_ref(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    looked.err() == Some(rustix::io::Errno::AGAIN)
+}
 
 #[derive(Debug)]
 pub(super) struct Listener {

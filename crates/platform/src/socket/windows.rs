@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
 use windows_sys::Win32::Foundation::ERROR_PIPE_BUSY;
 use windows_sys::Win32::System::Pipes::{GetNamedPipeClientProcessId, GetNamedPipeServerProcessId};
@@ -22,6 +22,17 @@ use crate::{Lock, Root, dirs, file, owner};
 pub(super) enum Stream {
     Server(NamedPipeServer),
     Client(NamedPipeClient),
+}
+
+pub(super) type ReadEnd = ReadHalf<Stream>;
+pub(super) type WriteEnd = WriteHalf<Stream>;
+
+pub(super) fn split(stream: Stream) -> (ReadEnd, WriteEnd) {
+    tokio::io::split(stream)
+}
+
+pub(super) fn is_silent(_: &ReadEnd) -> bool {
+    false
 }
 
 #[derive(Debug)]
