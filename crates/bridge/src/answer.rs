@@ -10,7 +10,8 @@ use crate::error::{Failure, tamed, wrapped};
 use crate::field::Field;
 use crate::head::Content;
 use crate::http::Answer;
-use crate::message::{Id, Invalid, Kind, Message, Parsed, parse};
+use crate::message::{Id, Invalid, Kind, Message, Parsed, parse, parse_seen};
+use crate::plain::Plain;
 use crate::sse::{self, EventParser};
 use crate::stdio::MAX_MESSAGE;
 
@@ -52,11 +53,11 @@ impl Reader {
                 return Ok(Some(message));
             }
             let Some(events) = &mut self.events else {
-                let body = self.answer.whole(MAX_MESSAGE).await?;
+                let (body, plain) = self.answer.whole_seen(MAX_MESSAGE).await?;
                 if body.iter().all(u8::is_ascii_whitespace) {
                     return Ok(None);
                 }
-                match self.take(&body)? {
+                match self.take(&body, &plain)? {
                     Some(message) => return Ok(Some(message)),
                     None => continue,
                 }
@@ -65,7 +66,7 @@ impl Reader {
             let mut found = std::mem::take(&mut self.found);
             let fed = events.feed(&chunk, &mut found);
             for event in found.drain(..).filter(|e| e.is_message && !e.data.is_empty()) {
-                let message = self.take(&event.data)?;
+                let message = self.take(&event.data, &Plain::default())?;
                 self.ready.extend(message);
             }
             self.found = found;
@@ -91,9 +92,9 @@ impl Reader {
     }
 
     /// Takes a text; its message where it is one, else they are made ready.
-    fn take(&mut self, text: &Bytes) -> Result<Option<Message>, Failure> {
+    fn take(&mut self, text: &Bytes, plain: &Plain) -> Result<Option<Message>, Failure> {
         let invalid = |invalid: Invalid| Failure::Garbage(invalid.reason.to_string());
-        match parse(text).map_err(invalid)? {
+        match parse_seen(text, plain).map_err(invalid)? {
             Parsed::One(message) => Ok(Some(message)),
             Parsed::Batch(elements) => {
                 for element in elements {

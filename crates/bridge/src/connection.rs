@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::framing::{Framing, Taken};
 use crate::head::{Head, MAX_HEAD, NotHttp, head};
+use crate::plain::Plain;
 use crate::spare::{LARGE_BUFFER, SPARE};
 
 /// How much is read at once: little while little comes.
@@ -139,10 +140,11 @@ impl Connection {
         .await
     }
 
-    /// The next `len` bytes, read to where they stay.
-    pub(crate) async fn exactly(&mut self, len: usize) -> io::Result<Bytes> {
+    /// The next `len` bytes, read to where they stay, and what was seen of them if they are many.
+    pub(crate) async fn exactly(&mut self, len: usize) -> io::Result<(Bytes, Plain)> {
+        let mut plain = Plain::default();
         if len <= self.input.len() {
-            return Ok(self.input.split_to(len).freeze());
+            return Ok((self.input.split_to(len).freeze(), plain));
         }
         let mut all = if len < LARGE_BUFFER { Vec::with_capacity(len) } else { SPARE.take(len) };
         all.extend_from_slice(&self.input);
@@ -156,8 +158,11 @@ impl Connection {
             if got.await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            if len >= LARGE_BUFFER {
+                plain.look(&all);
+            }
         }
-        Ok(if len < LARGE_BUFFER { all.into() } else { SPARE.lend(all) })
+        Ok((if len < LARGE_BUFFER { all.into() } else { SPARE.lend(all) }, plain))
     }
 
     /// Whether nothing was left over and nothing has come that nobody asked for, the end included; `waker` is told
@@ -349,7 +354,7 @@ mod tests {
         let mut connection = Connection::new(ours);
         let head = connection.ask(&REQUEST, Some(&body)).await.unwrap();
         assert_eq!(head.framing, Framing::Length(200_000));
-        let answer = connection.exactly(200_000).await.unwrap();
+        let (answer, _) = connection.exactly(200_000).await.unwrap();
         assert!(answer.len() == 200_000 && answer.iter().all(|b| *b == b'y'));
         // What is left of the request leaves while somebody waits for the connection.
         let sent = poll_fn(|context| {
@@ -372,7 +377,7 @@ mod tests {
         let mut connection = Connection::new(ours);
         let head = connection.ask(&REQUEST, Some(&body)).await.unwrap();
         assert_eq!(head.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(connection.exactly(3).await.unwrap(), "no!");
+        assert_eq!(connection.exactly(3).await.unwrap().0, "no!");
         assert!(!connection.is_idle(Waker::noop()), "half a request stands on it");
     }
 }

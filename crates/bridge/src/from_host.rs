@@ -5,21 +5,22 @@ use bytes::Bytes;
 use crate::error::error_response;
 use crate::field::Field;
 use crate::lifecycle::{Bridge, Position};
-use crate::message::{Invalid, Kind, Message, Parsed, id_of_start, parse};
+use crate::message::{Invalid, Kind, Message, Parsed, id_of_start, parse, parse_seen};
 use crate::stdio::Line;
 
 impl Bridge {
     /// Takes one line. Whatever it is, the next one is taken as well.
     pub(crate) fn line_from_host(&mut self, line: Line) {
-        let line = match line {
-            Line::Whole(line) => line,
+        let parsed = match line {
+            Line::Whole(line) => parse(&line),
+            Line::Large(line, plain) => parse_seen(&line, &plain),
             Line::TooLong(start) => {
                 let id = id_of_start(&start);
                 self.complain(id, -32600, "the message is larger than 16 MiB. Send less at once");
                 return;
             }
         };
-        match parse(&line) {
+        match parsed {
             Ok(Parsed::One(message)) => self.host_message(message),
             Ok(Parsed::Batch(messages)) if self.host.batches => {
                 for message in messages {

@@ -19,6 +19,7 @@ use crate::dial::{Way, dial};
 use crate::error::Failure;
 use crate::framing::Framing;
 use crate::head::Head;
+use crate::plain::Plain;
 
 /// More idle connections than this are closed.
 const MAX_IDLE: usize = 64;
@@ -246,7 +247,12 @@ impl Answer {
 
     /// The whole body, at most `limit` bytes of it.
     pub(crate) async fn whole(&mut self, limit: usize) -> Result<Bytes, Failure> {
-        let Some((_, connection)) = &mut self.rest else { return Ok(Bytes::new()) };
+        Ok(self.whole_seen(limit).await?.0)
+    }
+
+    /// The same, and what was seen of it while it came.
+    pub(crate) async fn whole_seen(&mut self, limit: usize) -> Result<(Bytes, Plain), Failure> {
+        let Some((_, connection)) = &mut self.rest else { return Ok(Default::default()) };
         if let Framing::Length(length) = self.head.framing {
             let length = usize::try_from(length).ok().filter(|length| *length <= limit);
             let body = connection.exactly(length.ok_or(Failure::TooLarge)?).await;
@@ -261,7 +267,7 @@ impl Answer {
             }
             all.extend_from_slice(&chunk);
         }
-        Ok(all.freeze())
+        Ok((all.freeze(), Plain::default()))
     }
 
     /// Whether all of it was read.

@@ -35,6 +35,7 @@ mod lease;
 mod lifecycle;
 mod message;
 mod opening;
+mod plain;
 mod proxy;
 mod relay;
 mod scan;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::field::{Field, Fields};
-use crate::scan::{Fault, Shape, scan};
+use crate::plain::Plain;
+use crate::scan::{Fault, Shape, scan, scan_seen};
 
 /// A checked message. Its bytes hold no line break.
 #[derive(Clone, Debug)]
@@ -100,7 +101,12 @@ impl Id {
 
 /// Checks a text and says what it is.
 pub(crate) fn parse(bytes: &Bytes) -> Result<Parsed, Invalid> {
-    match scan(bytes) {
+    parse_seen(bytes, &Plain::default())
+}
+
+/// The same for a text of which something is known already.
+pub(crate) fn parse_seen(bytes: &Bytes, plain: &Plain) -> Result<Parsed, Invalid> {
+    match scan_seen(bytes, plain) {
         Ok(Shape::Object(fields)) => Message::new(bytes, fields).map(Parsed::One),
         Ok(Shape::Array(elements)) if elements.is_empty() => {
             Err(Invalid { reason: InvalidReason::EmptyBatch, id: None })

@@ -225,18 +225,20 @@ fn heard<L: AgentLink>(
             return;
         }
         AgentSays::Wrote(Ok(())) => return,
-        AgentSays::Line(Ok(Some(Line::Whole(line)))) => match serde_json::from_slice::<AgentMessage>(&line) {
-            Ok(message) => {
-                *backoff = FIRST_PAUSE;
-                bridge.agent_message(message);
-                if matches!(bridge.position, Position::Refused(_)) {
-                    *agent = Agent::Done;
+        AgentSays::Line(Ok(Some(Line::Whole(line) | Line::Large(line, _)))) => {
+            match serde_json::from_slice::<AgentMessage>(&line) {
+                Ok(message) => {
+                    *backoff = FIRST_PAUSE;
+                    bridge.agent_message(message);
+                    if matches!(bridge.position, Position::Refused(_)) {
+                        *agent = Agent::Done;
+                    }
+                    return;
                 }
-                return;
+                // The text may hold a token: only the place of the fault is told.
+                Err(error) => format!("a line that is not of the wire, column {}", error.column()),
             }
-            // The text may hold a token: only the place of the fault is told.
-            Err(error) => format!("a line that is not of the wire, column {}", error.column()),
-        },
+        }
         AgentSays::Line(Ok(Some(Line::TooLong(_)))) => "a line that is too long".to_owned(),
         AgentSays::Line(Ok(None)) => "the end of the connection".to_owned(),
         AgentSays::Line(Err(error)) | AgentSays::Wrote(Err(error)) => error.kind().to_string(),

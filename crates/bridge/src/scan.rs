@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::field::{Fields, Place, Row};
+use crate::plain::Plain;
 
 /// Deepest nesting that is accepted.
 pub(crate) const MAX_DEPTH: u32 = 64;
@@ -36,7 +37,12 @@ pub(crate) enum Shape {
 
 /// Checks a whole text. With a fault come the fields that were found before it.
 pub(crate) fn scan(text: &[u8]) -> Result<Shape, (Fault, Box<Fields>)> {
-    let mut scanner = Scanner { text, at: 0, high: 0, fields: Box::default() };
+    scan_seen(text, &Plain::default())
+}
+
+/// The same for a text of which something is known already.
+pub(crate) fn scan_seen(text: &[u8], plain: &Plain) -> Result<Shape, (Fault, Box<Fields>)> {
+    let mut scanner = Scanner { text, plain, at: 0, high: 0, fields: Box::default() };
     scanner.blanks();
     let shape = match scanner.peek() {
         Some(b'{') => scanner.value(0, Place::Top).map(|()| None),
@@ -58,6 +64,7 @@ pub(crate) fn scan(text: &[u8]) -> Result<Shape, (Fault, Box<Fields>)> {
 
 struct Scanner<'a> {
     text: &'a [u8],
+    plain: &'a Plain,
     at: usize,
     /// At least 0x80 if one of the bytes in strings was.
     high: u8,
@@ -197,7 +204,7 @@ impl Scanner<'_> {
     fn string(&mut self) -> Result<(), Fault> {
         self.take(b'"')?;
         loop {
-            self.at += plain_run(&self.text[self.at..], &mut self.high);
+            self.at = self.plain.run_end(self.text, self.at, &mut self.high);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -262,7 +269,7 @@ impl Scanner<'_> {
 
 /// How many bytes at the start are neither a quote, a backslash nor a control character; long runs 64 at a time
 /// (the compiler makes vector code of it), short ones eight at a time. All of them are added to `high`, bit by bit.
-fn plain_run(text: &[u8], high: &mut u8) -> usize {
+pub(crate) fn plain_run(text: &[u8], high: &mut u8) -> usize {
     let (blocks, _) = text.as_chunks::<64>();
     let special = |b: u8| u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\');
     let mut at = 0;

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::plain::Plain;
 use crate::spare::{LARGE_BUFFER, SPARE};
 
 /// The longest message that is carried, in bytes.
@@ -21,6 +22,8 @@ const START: usize = 4096;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Whole(Bytes),
+    /// A large one, and what was seen of it while it came.
+    Large(Bytes, Plain),
     /// Longer than the limit; only its start is kept.
     TooLong(Bytes),
 }
@@ -31,7 +34,7 @@ pub(crate) struct Lines<R> {
     limit: usize,
     buffer: BytesMut,
     /// In place of `buffer`, while a large line comes.
-    large: Option<Vec<u8>>,
+    large: Option<(Vec<u8>, Plain)>,
     searched: usize,
     too_long: Option<Bytes>,
     fresh: bool,
@@ -60,10 +63,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if self.buffer.len() >= LARGE_BUFFER && self.too_long.is_none() {
             let mut large = SPARE.take(MAX_MESSAGE + LARGE_BUFFER);
             large.extend_from_slice(&self.buffer);
-            self.large = Some(large);
+            self.large = Some((large, Plain::default()));
             self.buffer = BytesMut::new();
         }
-        if let Some(large) = &mut self.large {
+        if let Some((large, _)) = &mut self.large {
             large.reserve(LARGE_BUFFER);
             return self.input.read_buf(large).await;
         }
@@ -74,8 +77,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line that is not blank, of those that were read already.
     pub(crate) fn ready(&mut self) -> Option<Line> {
-        let is_blank =
-            |line: &Line| matches!(line, Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace));
+        let is_blank = |line: &Line| matches!(line, Line::Whole(bytes) | Line::Large(bytes, _) if bytes.iter().all(u8::is_ascii_whitespace));
         loop {
             let line = self.cut()?;
             if !is_blank(&line) {
@@ -95,8 +97,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     fn cut(&mut self) -> Option<Line> {
-        if let Some(large) = self.large.take() {
-            return self.cut_large(large);
+        if let Some((large, plain)) = self.large.take() {
+            return self.cut_large(large, plain);
         }
         if let Some(found) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
             let line = self.buffer.split_to(self.searched + found).freeze();
@@ -122,8 +124,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         None
     }
 
-    fn cut_large(&mut self, mut large: Vec<u8>) -> Option<Line> {
-        let end = memchr::memchr(b'\n', &large[self.searched..]).map(|found| self.searched + found);
+    fn cut_large(&mut self, mut large: Vec<u8>, mut plain: Plain) -> Option<Line> {
+        plain.look(&large);
+        let end = plain.line_feed(&large, self.searched);
         self.searched = 0;
         if end.unwrap_or(large.len()) > self.limit {
             let start = Bytes::copy_from_slice(&large[..START.min(large.len())]);
@@ -138,12 +141,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
         let Some(end) = end else {
             self.searched = large.len();
-            self.large = Some(large);
+            self.large = Some((large, plain));
             return None;
         };
         self.buffer.extend_from_slice(&large[end + 1..]);
         large.truncate(end);
-        Some(Line::Whole(SPARE.lend(large)))
+        Some(Line::Large(SPARE.lend(large), plain))
     }
 }
 
@@ -282,7 +285,9 @@ mod tests {
             for size in sizes.into_iter().filter(|size| *size > 0) {
                 let letter = b'a' + u8::try_from(size % 26).unwrap();
                 match lines.next().await.unwrap().unwrap() {
-                    Line::Whole(line) => assert!(line.len() == size && line.iter().all(|b| *b == letter)),
+                    Line::Whole(line) | Line::Large(line, _) => {
+                        assert!(line.len() == size && line.iter().all(|b| *b == letter))
+                    }
                     Line::TooLong(start) => assert!(size > 3 * MIB && start == vec![letter; START]),
                 }
             }
