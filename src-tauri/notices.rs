@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ipc::{ServerState, StatusView};
-use model::{AccountId, ServerId};
+use ipc::StatusView;
+use model::{AccountId, GrantState, ServerId};
 
 use crate::shell::{Page, Show};
+use crate::tray::face::needs_somebody;
 use crate::tray::label::clean;
 
 /// What has been told.
@@ -30,7 +31,7 @@ impl Notices {
     pub(crate) fn due(&mut self, status: &StatusView, now: Instant) -> Vec<Notice> {
         let mut needing = BTreeSet::new();
         let mut due = Vec::new();
-        for server in status.servers.iter().filter(|server| server.state == ServerState::NeedsSignIn) {
+        for server in status.servers.iter().filter(|server| needs_somebody(server.state)) {
             let Some(grant) =
                 server.grants.iter().find(|grant| server.selected.as_ref() == Some(&grant.account.id))
             else {
@@ -44,8 +45,16 @@ impl Notices {
                 self.told.insert(account.clone(), now);
                 due.push(Notice {
                     server: server.id.clone(),
-                    title: format!("{} needs sign-in", clean(&server.label, NAME)),
-                    body: format!("{} must sign in again.", clean(&grant.account.label, NAME)),
+                    title: if grant.state == GrantState::RevokedByServer {
+                        format!("{} refuses the pasted token", clean(&server.label, NAME))
+                    } else {
+                        format!("{} needs sign-in", clean(&server.label, NAME))
+                    },
+                    body: if grant.pasted {
+                        format!("{} needs a new token.", clean(&grant.account.label, NAME))
+                    } else {
+                        format!("{} must sign in again.", clean(&grant.account.label, NAME))
+                    },
                 });
             }
         }

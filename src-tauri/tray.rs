@@ -1,6 +1,6 @@
 //! The tray: draws what `menu` and `face` say, whole and anew each time, and does what is clicked. It holds no truth.
 
-mod face;
+pub(crate) mod face;
 pub(crate) mod label;
 mod menu;
 

@@ -15,6 +15,11 @@ pub(crate) enum Shape {
     Slash,
 }
 
+/// Whether somebody must come in again before anything goes out.
+pub(crate) fn needs_somebody(state: ServerState) -> bool {
+    matches!(state, ServerState::NeedsSignIn | ServerState::RevokedByServer)
+}
+
 /// The icon's shape, and its tooltip.
 pub(crate) fn face(look: Look<'_>) -> (Shape, String) {
     let view = match look {
@@ -27,7 +32,7 @@ pub(crate) fn face(look: Look<'_>) -> (Shape, String) {
         KeychainState::Absent { .. } => return (Shape::Slash, "Hallpass: there is no keychain".to_owned()),
         KeychainState::Ready { .. } => {}
     }
-    let waiting = view.servers.iter().filter(|server| server.state == ServerState::NeedsSignIn).count();
+    let waiting = view.servers.iter().filter(|server| needs_somebody(server.state)).count();
     match waiting {
         0 => (Shape::Plain, "Hallpass".to_owned()),
         1 => (Shape::Dot, "Hallpass: 1 server needs you to sign in".to_owned()),

@@ -97,6 +97,10 @@ fn needs_you(view: &StatusView) -> Vec<Item> {
                 let text = format!("{} needs sign-in…", name(server));
                 items.push(Item::Do(Act::SignIn(server.id.clone()), text));
             }
+            ServerState::RevokedByServer => {
+                let text = format!("{} refuses the token: paste a new one…", name(server));
+                items.push(Item::Do(Act::SignIn(server.id.clone()), text));
+            }
             ServerState::NobodyChosen => {
                 let text = format!("{}: choose who acts…", name(server));
                 items.push(Item::Do(Act::Show(server.id.clone()), text));
@@ -153,6 +157,7 @@ fn server_row(server: &ServerView) -> Item {
         }),
         ServerState::Unreachable => Some("unreachable".to_owned()),
         ServerState::NeedsSignIn => Some("needs sign-in".to_owned()),
+        ServerState::RevokedByServer => Some("token revoked by server".to_owned()),
         ServerState::SignedOut => Some("nobody signed in".to_owned()),
         ServerState::NobodyChosen => Some("nobody chosen".to_owned()),
         ServerState::Switching => Some("switching".to_owned()),
@@ -178,6 +183,8 @@ fn server_row(server: &ServerView) -> Item {
         let who = if account.proof == ProofKind::Application { format!("{who} (not a person)") } else { who };
         let text = match grant.state {
             GrantState::NeedsSignIn { .. } => format!("{who} (needs sign-in)"),
+            GrantState::RevokedByServer => format!("{who} (token revoked by server)"),
+            GrantState::Active if grant.pasted => format!("{who} (pasted token)"),
             GrantState::Active | GrantState::Revoked => who,
         };
         let act = Act::Use(id.clone(), account.id.clone());

@@ -3,9 +3,10 @@
 mod connections;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipc::{CheckState, CheckView, KeychainState};
-use model::GrantState;
+use model::{Grant, GrantState, State, UnixTime};
 use token_store::SealedFiles;
 
 use crate::agent::Agent;
@@ -143,12 +144,17 @@ impl Agent {
     }
 
     fn server_checks(&self) -> Vec<CheckView> {
+        let now = self.world.now();
         self.read(|state| {
             state
                 .grants
                 .iter()
                 .filter_map(|grant| match &grant.state {
+                    GrantState::Active if grant.pasted => pasted_check(state, grant, now),
                     GrantState::Active | GrantState::Revoked => None,
+                    GrantState::RevokedByServer => {
+                        Some(token_check(state, grant, CheckState::Problem, "is refused"))
+                    }
                     GrantState::NeedsSignIn { reason } => {
                         let label = state.accounts.get(&grant.account).map_or("?", |a| a.label.as_str());
                         Some(check(
@@ -203,6 +209,33 @@ impl Agent {
         checks
     }
 }
+
+/// A pasted token that ends soon, or has ended.
+fn pasted_check(state: &State, grant: &Grant, now: UnixTime) -> Option<CheckView> {
+    let end = grant.expires_at.filter(|end| end.since(now) < SOON)?;
+    let (found, how) = if end <= now {
+        (CheckState::Problem, "has ended".to_owned())
+    } else {
+        (CheckState::Warning, format!("ends in {} days", end.since(now).as_secs() / 86_400))
+    };
+    Some(token_check(state, grant, found, &how))
+}
+
+fn token_check(state: &State, grant: &Grant, found: CheckState, how: &str) -> CheckView {
+    let label = state.accounts.get(&grant.account).map_or("?", |account| account.label.as_str());
+    check(
+        "pasted token",
+        found,
+        format!("the token of {label} at {} {how}", grant.server),
+        &format!(
+            "make a new one there, then: hallpass login {} --account {} --token-stdin",
+            grant.server, grant.account
+        ),
+    )
+}
+
+/// What is left to live when a token's end is near.
+const SOON: Duration = Duration::from_hours(24 * 7);
 
 fn check(name: &str, state: CheckState, found: String, fix: &str) -> CheckView {
     CheckView { name: name.to_owned(), state, found, fix: fix.to_owned() }

@@ -136,6 +136,19 @@ pub(crate) fn sign_in_needed(server: &ServerId, person: Person, reason: &str) ->
     }
 }
 
+/// The token that the person pasted is over.
+pub(crate) fn token_needed(server: &ServerId, person: Person, reason: &str) -> Closed {
+    Closed {
+        code: ClosedCode::SignInNeeded,
+        message: format!("{} at {server}: {reason}; nothing was sent", person.label),
+        hint: format!(
+            "make a new token there, then: hallpass login {server} --account {} --token-stdin",
+            person.account
+        ),
+        person: Some(person),
+    }
+}
+
 /// There is no such Server.
 pub(crate) fn no_server(server: &ServerId) -> Error {
     Error::new(ErrorCode::NotFound, format!("there is no server {server}"))

@@ -5,10 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use ipc::{Error, ErrorCode, ServerState, ServerView};
-use model::{GrantState, ItemId, Server, ServerId, State};
+use model::{GrantState, ItemId, Server, ServerId, State, UnixTime};
 
 use crate::agent::{Agent, lock};
 use crate::error;
+use crate::refresh::Over;
+use crate::schedule::is_over;
 use crate::tokens::Condition;
 use crate::views::server_view;
 
@@ -56,12 +58,26 @@ impl Agent {
     }
 
     fn with_health(&self, mut view: ServerView, record: Option<&ItemId>) -> ServerView {
+        end_by_day(&mut view, self.world.now());
         let tested = lock(&self.troubles.0).get(&view.id).cloned();
         let condition = record.map(|record| self.tokens.slot(record).condition(self.world.now()));
         let (state, trouble) = judge(view.state, tested.as_ref(), condition);
         view.state = state;
         view.trouble = trouble;
         view
+    }
+}
+
+/// A pasted token whose day has come is over, whether or not somebody has asked for it since.
+fn end_by_day(view: &mut ServerView, now: UnixTime) {
+    for grant in &mut view.grants {
+        let over = grant.pasted && grant.state == GrantState::Active && is_over(now, grant.expires_at);
+        if over {
+            grant.state = Over::DayCame.state();
+            if grant.selected && view.state == ServerState::Connected {
+                view.state = ServerState::NeedsSignIn;
+            }
+        }
     }
 }
 

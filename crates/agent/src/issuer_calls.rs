@@ -58,6 +58,8 @@ impl Agent {
                 let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
                 oauth::refresh(&*http, at, refresh_token).await.map_err(|error| refusal(&error))?
             }
+            // A person made it, and makes the next one.
+            Renewal::Pasted => return Err(Refusal::InvalidGrant),
             Renewal::ClientCredentials => {
                 let scopes = Scopes::of(&set.scopes);
                 oauth::client_credentials(&*http, at, &scopes).await.map_err(|error| match error {
@@ -89,7 +91,16 @@ impl Agent {
         id_token: Option<&Secret<String>>,
         old: Option<&TokenSet>,
     ) -> Subject {
-        let Some(subject) = set.seal.subject.clone() else { return Subject::NothingToAsk };
+        let Some(subject) = set.seal.subject.clone() else {
+            let changed = old.is_some_and(|old| oauth::hints_differ(&old.access_token, &set.access_token));
+            return if set.seal.told.is_none() {
+                Subject::NothingToAsk
+            } else if changed {
+                Subject::Other
+            } else {
+                self.compare_told(set).await
+            };
+        };
         let server = self.server_of(&set.seal);
         let (http, authentication) = match self.issuer(&set.seal, access(server.as_ref())).await {
             Ok(issuer) => issuer,

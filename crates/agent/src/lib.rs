@@ -24,6 +24,7 @@ mod lifecycle;
 mod list_rules;
 mod listener;
 mod logging;
+mod mcp;
 mod network;
 mod online;
 mod pauses;
@@ -48,6 +49,7 @@ mod stores;
 mod tokens;
 mod views;
 mod vouching;
+mod whoami;
 mod world;
 
 pub use online::{Declared, ask_online};

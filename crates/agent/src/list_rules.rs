@@ -156,6 +156,7 @@ mod tests {
             origin: Origin::HandMade,
             issuer: None,
             registration: model::RegistrationChoice::default(),
+            whoami: None,
             private_network: false,
             authority: None,
             era: None,

@@ -1,7 +1,7 @@
 //! Finds the Account that a person means by a name, and never guesses.
 
 use ipc::{Error, ErrorCode};
-use model::{Account, AccountId, ServerId, State};
+use model::{Account, AccountId, AccountKey, ServerId, State};
 
 /// The one Account that `name` stands for: its id, else its label, else its e-mail or subject. With a
 /// Server, only Accounts that have a Grant there are looked at first.
@@ -20,7 +20,10 @@ pub(crate) fn resolve<'s>(
     let fits = |account: &&Account| {
         account.label == name
             || account.email.as_deref() == Some(name)
-            || matches!(&account.key, model::AccountKey::Subject { subject, .. } if subject == name)
+            || matches!(
+                &account.key,
+                AccountKey::Subject { subject: id, .. } | AccountKey::Told { id, .. } if id == name
+            )
     };
     let mut found: Vec<&Account> = state.accounts.values().filter(fits).filter(here).collect();
     if found.is_empty() {
@@ -51,7 +54,7 @@ pub(crate) fn is_taken(state: &State, label: &str, whose: Option<&AccountId>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{AccountKey, Proof, ProofKind, UnixTime};
+    use model::{Proof, ProofKind, UnixTime};
 
     fn state(people: &[(&str, &str, &str)]) -> State {
         let mut state = State::default();

@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use model::{ItemId, UnixTime};
-use token_store::{StoreError, TokenSet};
+use model::{GrantState, ItemId, UnixTime};
+use token_store::{Renewal, StoreError, TokenSet};
 
 use crate::schedule;
 
@@ -142,10 +142,39 @@ pub(crate) enum Outcome {
         /// One sentence.
         reason: String,
     },
+    /// A pasted token is over: whoever made it must make another.
+    Over(Over),
     /// The keychain cannot be used.
     Store(StoreError),
     /// The Grant is gone or belongs to another sign-in.
     Ended,
+}
+
+/// How a pasted token ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The server refuses it.
+    Revoked,
+    /// The day came that was said when it was pasted.
+    DayCame,
+}
+
+impl Over {
+    /// One sentence.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Revoked => "the server refuses the pasted token: it was revoked there, or has ended",
+            Self::DayCame => "the day has come on which the pasted token ends",
+        }
+    }
+
+    /// What becomes of the Grant.
+    pub(crate) fn state(self) -> GrantState {
+        match self {
+            Self::Revoked => GrantState::RevokedByServer,
+            Self::DayCame => GrantState::NeedsSignIn { reason: self.reason().to_owned() },
+        }
+    }
 }
 
 /// Runs the recipe. The caller holds the flight of this record: nobody else is in here for it.
@@ -185,8 +214,14 @@ pub(crate) async fn refresh<S: Steps>(steps: &S, record: &ItemId, ask: Ask) -> O
         if newer && !schedule::is_over(now, set.expires_at) {
             return Outcome::Token { set, renewed: false, proven };
         }
-        return Outcome::NeedsSignIn {
-            reason: "the sign-in has ended, and this server lets nobody renew it".to_owned(),
+        return match set.seal.renewal {
+            // It is not tried again: one refusal is the server's word.
+            Renewal::Pasted if newer => Outcome::Over(Over::DayCame),
+            Renewal::Pasted => Outcome::Over(Over::Revoked),
+            Renewal::RefreshToken | Renewal::ClientCredentials | Renewal::IdentityAssertion { .. } => {
+                let reason = "the sign-in has ended, and this server lets nobody renew it".to_owned();
+                Outcome::NeedsSignIn { reason }
+            }
         };
     }
     renew(steps, record, set, epoch).await

@@ -7,7 +7,7 @@ use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
 use model::{
     AuthKind, ClientRegistration, Endpoint, EndpointError, Origin, PrivateAuthority, Reach,
     RegistrationChoice, RegistrationKind, Secret, Server, ServerId, State, TokenEndpointAuth, WebAddress,
-    header, secret_rules, visible,
+    WhoamiTool, header, secret_rules, visible,
 };
 use oauth::{Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerPin, Step};
 use platform::trust::Refused;
@@ -27,6 +27,8 @@ pub(crate) struct NewServer {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) registration: RegistrationChoice,
     pub(crate) identity_provider: bool,
+    pub(crate) personal_token: bool,
+    pub(crate) whoami: Option<String>,
     pub(crate) private_network: bool,
     pub(crate) authority: Option<PrivateAuthority>,
     pub(crate) origin: Origin,
@@ -42,6 +44,8 @@ impl Agent {
             headers,
             registration,
             identity_provider,
+            personal_token,
+            whoami,
             private_network,
             authority,
             origin,
@@ -49,6 +53,7 @@ impl Agent {
         let endpoint = parse_endpoint(&url)?;
         refuse_secret(&endpoint)?;
         check_headers(&headers)?;
+        let whoami = whoami.as_deref().map(parse_whoami).transpose()?;
         if endpoint.reach() == Reach::Private && !private_network {
             return Err(Error::new(
                 ErrorCode::Usage,
@@ -67,6 +72,8 @@ impl Agent {
             let metadata =
                 oauth::issuer_metadata(&*http, issuer).await.map_err(|error| of_discovery(&error))?;
             (AuthKind::IdentityProvider, Some(metadata.issuer))
+        } else if personal_token {
+            (self.asks_for_a_token(&endpoint, &headers, access).await?, None)
         } else {
             match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await? {
                 Discovered::Open => (AuthKind::None, None),
@@ -93,6 +100,7 @@ impl Agent {
                 origin,
                 issuer,
                 registration,
+                whoami,
                 private_network,
                 authority,
                 era: None,
@@ -104,6 +112,23 @@ impl Agent {
             view
         })
         .map_err(error::of_state)
+    }
+
+    /// A server that asks who is there, and how it offers a sign-in is none of our business.
+    async fn asks_for_a_token(
+        &self,
+        endpoint: &Endpoint,
+        headers: &BTreeMap<String, String>,
+        access: Access<'_>,
+    ) -> Result<AuthKind, Error> {
+        let http = self.network.http(endpoint, access)?;
+        let options = DiscoveryOptions { headers: headers.clone(), pin: ServerPin::default() };
+        let asks = oauth::asks_who_is_there(&*http, endpoint, &options).await;
+        if asks.map_err(|error| of_discovery(&error))? {
+            return Ok(AuthKind::Bearer);
+        }
+        Err(Error::new(ErrorCode::Usage, format!("{endpoint} answers anybody, so it takes no token"))
+            .hint("leave --personal-token out"))
     }
 
     /// Puts the secret of a pre-registered client into the keychain.
@@ -149,15 +174,27 @@ impl Agent {
     pub(crate) async fn test_server(self: &Arc<Self>, id: &ServerId) -> Result<DiscoveryView, Error> {
         let server = self.read(|state| state.servers.get(id).cloned()).ok_or_else(|| error::no_server(id))?;
         let mut steps = Vec::new();
-        let found = if server.auth == AuthKind::IdentityProvider {
-            Discovered::Protected(Box::new(provider::find(self, &server).await?))
-        } else {
-            self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?
+        let found = match server.auth {
+            AuthKind::IdentityProvider => {
+                Some(Discovered::Protected(Box::new(provider::find(self, &server).await?)))
+            }
+            AuthKind::Bearer => {
+                self.asks_for_a_token(&server.endpoint, &server.headers, Access::of(&server)).await?;
+                steps.push("it asks for a token".to_owned());
+                None
+            }
+            AuthKind::Oauth | AuthKind::None => Some(
+                self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?,
+            ),
         };
         let mut warnings = Vec::new();
+        let told = server.whoami().map_or_else(
+            || "nothing here can prove who signs in: accounts will be shown as unverified".to_owned(),
+            |(asked, _)| format!("who signs in is proven by the server's own tool {} alone", asked.tool()),
+        );
         let mut view = DiscoveryView {
             server: id.clone(),
-            auth: AuthKind::None,
+            auth: if found.is_none() { server.auth } else { AuthKind::None },
             steps,
             issuer: None,
             resource: None,
@@ -166,7 +203,7 @@ impl Agent {
             proves_identity: false,
             warnings: Vec::new(),
         };
-        if let Discovered::Protected(protected) = found {
+        if let Some(Discovered::Protected(protected)) = found {
             view.auth = if server.auth == AuthKind::IdentityProvider { server.auth } else { AuthKind::Oauth };
             view.scopes = scopes(&protected).as_slice().to_vec();
             let metadata = &protected.metadata;
@@ -189,12 +226,12 @@ impl Agent {
                 warnings.push(format!("it asks for a sign-in now: run hallpass login {id}"));
             }
             if !view.proves_identity {
-                warnings.push(
-                    "nothing here can prove who signs in: accounts will be shown as unverified".to_owned(),
-                );
+                warnings.push(told);
             }
             view.issuer = Some(protected.issuer);
             view.resource = Some(protected.resource);
+        } else if server.auth == AuthKind::Bearer {
+            warnings.push(told);
         } else if server.auth == AuthKind::Oauth {
             warnings.push("it asked for a sign-in when it was added, and does not now".to_owned());
         }
@@ -356,6 +393,14 @@ pub(crate) fn parse_authority(pem: Option<&str>) -> Result<Option<PrivateAuthori
     })
 }
 
+/// The tool that a person named.
+fn parse_whoami(text: &str) -> Result<WhoamiTool, Error> {
+    WhoamiTool::parse(text).map_err(|error| {
+        Error::new(ErrorCode::Usage, format!("{} cannot be asked: {error}", visible(text, 60)))
+            .hint("write it as TOOL or TOOL:FIELD, such as --whoami get_me:id")
+    })
+}
+
 fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Error> {
     for (name, value) in headers {
         let value_ok = value.bytes().all(|b| (0x20..0x7f).contains(&b));
@@ -395,14 +440,15 @@ pub(crate) fn of_discovery(error: &DiscoveryError) -> Error {
             .hint("try again; if it stays so, ask the server's operator"),
         DiscoveryError::NotMcp { .. } => Error::new(ErrorCode::Failed, text)
             .hint("take the URL from the server's documentation; many end in /mcp"),
+        DiscoveryError::NotOauth { .. } => Error::new(ErrorCode::Failed, text)
+            .hint("if it takes a token that you make there: hallpass servers add <url> --personal-token"),
         DiscoveryError::Http(HttpError::TooLarge { .. } | HttpError::BadUrl { .. })
         | DiscoveryError::ResourceMetadata(_)
         | DiscoveryError::ServerMetadata(_)
         | DiscoveryError::NoServerMetadata { .. }
         | DiscoveryError::NoResourceMetadata { .. }
         | DiscoveryError::OtherIssuer { .. }
-        | DiscoveryError::Redirected { .. }
-        | DiscoveryError::NotOauth { .. } => Error::new(ErrorCode::Failed, text)
+        | DiscoveryError::Redirected { .. } => Error::new(ErrorCode::Failed, text)
             .hint("nothing was sent; ask the server's operator to mend this"),
     }
 }

@@ -11,6 +11,7 @@ mod bind;
 mod decide;
 mod device;
 mod flow;
+mod pasted;
 pub(crate) mod provider;
 mod save;
 mod vouched;
@@ -98,6 +99,16 @@ pub(crate) enum Way {
     Application,
     /// With an id_token that another program got of the identity provider.
     IdToken(Secret<String>),
+    /// With a personal token that they made at the server.
+    Pasted(Given),
+}
+
+/// A personal token as it was pasted.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) text: Secret<String>,
+    /// When it ends, by the word of whoever made it.
+    pub(crate) ends_at: Option<UnixTime>,
 }
 
 impl Way {
@@ -107,6 +118,7 @@ impl Way {
             SignInWay::Device => Self::Device,
             SignInWay::Application => Self::Application,
             SignInWay::IdToken { id_token } => Self::IdToken(Secret::new(id_token)),
+            SignInWay::Pasted { token, ends_at } => Self::Pasted(Given { text: Secret::new(token), ends_at }),
         }
     }
 }

@@ -146,10 +146,12 @@ impl Agent {
         grants: Vec<Grant>,
         upstream: Upstream,
     ) -> Result<SignedOutView, Error> {
-        let mut view = SignedOutView { signed_out: Vec::new(), pending: 0, not_revocable: 0 };
+        let mut view = SignedOutView { signed_out: Vec::new(), pending: 0, not_revocable: 0, pasted: 0 };
         for grant in grants {
             let label = self.person(&grant.account).label;
             match self.end_grant(&grant, upstream).await? {
+                // Nobody but its person can end it at the server.
+                Revoked::Yes | Revoked::Never if grant.pasted => view.pasted += 1,
                 Revoked::Yes => {}
                 Revoked::NotYet => view.pending += 1,
                 Revoked::Never => view.not_revocable += 1,

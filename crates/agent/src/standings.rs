@@ -259,7 +259,7 @@ impl Agent {
         match basis.auth {
             AuthKind::None => return Prepared::Open,
             AuthKind::IdentityProvider => return Prepared::Closed(error::no_mcp_server(server)),
-            AuthKind::Oauth => {}
+            AuthKind::Oauth | AuthKind::Bearer => {}
         }
         let Some(account) = basis.effective.account() else {
             let anybody = self.read(|state| state.grants.iter().any(|g| g.server == *server));
@@ -322,6 +322,7 @@ pub(crate) fn on_loan(set: &token_store::TokenSet) -> AccessToken {
 pub(crate) fn closed(trouble: &Trouble, server: &ServerId, person: Person) -> Closed {
     match trouble {
         Trouble::NeedsSignIn(reason) => error::sign_in_needed(server, person, reason),
+        Trouble::Over(reason) => error::token_needed(server, person, reason),
         Trouble::Gone => error::sign_in_needed(server, person, ""),
         Trouble::Store(error) => error::closed_by_store(error, Some(person)),
         Trouble::ForNow(what) => Closed {

@@ -13,7 +13,7 @@ use token_store::{StoreError, TokenSet};
 use tokio::sync::watch;
 
 use crate::agent::{Agent, lock};
-use crate::refresh::Ask;
+use crate::refresh::{Ask, Over};
 use crate::schedule;
 use flight::{Live, Whose, fly};
 
@@ -79,6 +79,8 @@ pub(crate) enum Condition {
 pub(crate) enum Trouble {
     /// The person must sign in again.
     NeedsSignIn(String),
+    /// The token that the person pasted is over: they must paste another.
+    Over(String),
     /// It can work later; in words.
     ForNow(String),
     /// The keychain cannot be used.
@@ -142,7 +144,9 @@ impl Slot {
                 what: what.clone(),
                 over: memory.cached.as_ref().is_none_or(|set| schedule::is_over(now, set.expires_at)),
             },
-            Some(Trouble::NeedsSignIn(_) | Trouble::Store(_) | Trouble::Gone) | None => Condition::Good,
+            Some(Trouble::NeedsSignIn(_) | Trouble::Over(_) | Trouble::Store(_) | Trouble::Gone) | None => {
+                Condition::Good
+            }
         }
     }
 
@@ -186,10 +190,14 @@ impl Agent {
             let endpoint = state.servers.get(server)?.endpoint.clone();
             state.grant(account, server).cloned().map(|grant| (grant, endpoint))
         });
-        let Some((Grant { record, epoch, state, .. }, endpoint)) = found else { return Err(Trouble::Gone) };
+        let Some((Grant { record, epoch, state, pasted, .. }, endpoint)) = found else {
+            return Err(Trouble::Gone);
+        };
         match state {
             GrantState::Active => {}
+            GrantState::NeedsSignIn { reason } if pasted => return Err(Trouble::Over(reason)),
             GrantState::NeedsSignIn { reason } => return Err(Trouble::NeedsSignIn(reason)),
+            GrantState::RevokedByServer => return Err(Trouble::Over(Over::Revoked.reason().to_owned())),
             GrantState::Revoked => return Err(Trouble::Gone),
         }
         let slot = self.tokens.slot(&record);
@@ -334,7 +342,7 @@ fn postponed(trouble: Option<&Trouble>, wait: Duration) -> Trouble {
     match trouble {
         Some(Trouble::Store(error)) => Trouble::Store(Arc::clone(error)),
         Some(Trouble::ForNow(what)) => Trouble::ForNow(format!("{what}; {again}")),
-        Some(Trouble::NeedsSignIn(_) | Trouble::Gone) | None => {
+        Some(Trouble::NeedsSignIn(_) | Trouble::Over(_) | Trouble::Gone) | None => {
             Trouble::ForNow(format!("the sign-in could not be renewed; {again}"))
         }
     }

@@ -7,8 +7,8 @@ use ipc::{
     SessionView, StatusView,
 };
 use model::{
-    Account, AccountId, AccountKey, AuthKind, ClientAppId, GrantState, Listing, ListingStanding, Reach,
-    Server, State, Tenant,
+    Account, AccountId, AccountKey, AuthKind, ClientAppId, Grant, GrantState, Listing, ListingStanding,
+    Reach, Server, State, Tenant,
 };
 use token_store::Readiness;
 
@@ -92,8 +92,11 @@ impl Agent {
 
 /// An Account, with the Servers where it is signed in.
 pub(crate) fn account_with_servers(state: &State, account: &Account) -> AccountView {
-    let grants = state.grants.iter().filter(|grant| grant.account == account.id);
-    AccountView { servers: grants.map(|grant| grant.server.clone()).collect(), ..account_view(account) }
+    let at = |keep: fn(&Grant) -> bool| {
+        let grants = state.grants.iter().filter(|grant| grant.account == account.id && keep(grant));
+        grants.map(|grant| grant.server.clone()).collect()
+    };
+    AccountView { servers: at(|_| true), pasted: at(|grant| grant.pasted), ..account_view(account) }
 }
 
 /// An Account. In a list of all Servers it stands once for each, so it does not name them all again.
@@ -108,11 +111,12 @@ pub(crate) fn account_view(account: &Account) -> AccountView {
         issuer: account.key.issuer().to_owned(),
         subject: match &account.key {
             AccountKey::Subject { subject, .. } => Some(subject.clone()),
-            AccountKey::Unverified { .. } | AccountKey::Application { .. } => None,
+            AccountKey::Told { .. } | AccountKey::Unverified { .. } | AccountKey::Application { .. } => None,
         },
         proof: account.proof.kind,
         proven_at: account.proof.at,
         servers: Vec::new(),
+        pasted: Vec::new(),
     }
 }
 
@@ -130,6 +134,7 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
                 account: account_view(account),
                 state: grant.state.clone(),
                 renewable: grant.renewable,
+                pasted: grant.pasted,
                 scopes: grant.scopes.clone(),
                 missing_scopes: grant.step_up.as_ref().map(|asked| asked.missing.clone()).unwrap_or_default(),
                 expires_at: grant.expires_at,
@@ -165,6 +170,7 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
         grants,
         bound_apps,
         issuer: server.issuer.clone(),
+        whoami: server.whoami().map(|(asked, _)| asked.to_string()),
         paused,
         closed: closed_view(state, server),
         trouble: None,
@@ -202,6 +208,7 @@ fn server_state(
     let current = selected.and_then(|id| grants.iter().find(|g| g.account.id == *id));
     match (current.map(|g| &g.state), grants.is_empty()) {
         (Some(GrantState::Active), _) => ServerState::Connected,
+        (Some(GrantState::RevokedByServer), _) => ServerState::RevokedByServer,
         (Some(GrantState::NeedsSignIn { .. } | GrantState::Revoked), _) => ServerState::NeedsSignIn,
         (None, true) => ServerState::SignedOut,
         (None, false) if any_bound => ServerState::Connected,

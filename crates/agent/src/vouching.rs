@@ -88,7 +88,9 @@ impl Unvouched {
     /// In one sentence, and whether only the person can help.
     pub(crate) fn words(&self, provider: &ServerId) -> (String, bool) {
         match self {
-            Self::SignIn(Trouble::NeedsSignIn(reason)) => (format!("{provider}: {reason}"), true),
+            Self::SignIn(Trouble::NeedsSignIn(reason) | Trouble::Over(reason)) => {
+                (format!("{provider}: {reason}"), true)
+            }
             Self::SignIn(Trouble::Gone) => (format!("nobody is signed in at {provider} any more"), true),
             Self::SignIn(Trouble::ForNow(what)) => (format!("{provider}: {what}"), false),
             Self::SignIn(Trouble::Store(error)) => (error.to_string(), false),

@@ -1,5 +1,6 @@
 //! The command line: verbs, options and their help texts.
 
+mod ends;
 mod import;
 mod presets;
 mod profiles;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use model::{ClientAppId, ServerId};
 
+pub(crate) use ends::Ends;
 pub(crate) use import::Import;
 pub(crate) use presets::{
     Presets, PresetsAnswer, PresetsKeygen, PresetsLint, PresetsNew, PresetsSign, PresetsSubscribe,
@@ -194,6 +196,13 @@ pub(crate) struct ServersAdd {
     /// People are known there by the word of this identity provider: no browser opens for it.
     #[arg(long, value_name = "ID", requires = "client_id")]
     pub(crate) vouched_by: Option<ServerId>,
+    /// People are known there by a personal token that each makes at the server and pastes: no sign-in is looked for.
+    #[arg(long, conflicts_with_all = ["client_id", "client_metadata_url", "identity_provider", "vouched_by"])]
+    pub(crate) personal_token: bool,
+    /// The server's own read-only tool that says who is signed in, for servers where nothing better does; FIELD names the
+    /// field of its answer that never changes: --whoami get_me:id. Some servers are known without it.
+    #[arg(long, value_name = "TOOL[:FIELD]", conflicts_with_all = ["identity_provider", "all"])]
+    pub(crate) whoami: Option<String>,
     /// Present this client id metadata document, where the issuer takes such.
     #[arg(long, value_name = "URL", conflicts_with = "client_id")]
     pub(crate) client_metadata_url: Option<String>,
@@ -260,6 +269,14 @@ pub(crate) struct Login {
     /// Read an id_token of the server's identity provider from standard input, in place of signing in there.
     #[arg(long, conflicts_with_all = ["no_browser", "device", "application", "login_hint"])]
     pub(crate) id_token_stdin: bool,
+    /// Keep a personal token that you made at the server, in place of signing in. It is read from standard input, or asked
+    /// for where that is a terminal, shown to the server, and kept in the keychain alone.
+    #[arg(long, conflicts_with_all = ["no_browser", "device", "application", "id_token_stdin", "login_hint"])]
+    pub(crate) token_stdin: bool,
+    /// When that token ends: a day as 2027-01-31, or a time from now as 90d or 12h. You are warned before; it is not used
+    /// after.
+    #[arg(long, value_name = "DAY_OR_TIME", requires = "token_stdin", value_parser = Ends::parse)]
+    pub(crate) expires: Option<Ends>,
     /// How long to wait for the person: 90s, 10m.
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -107,7 +107,7 @@ pub(crate) fn fail(error: &Error, json: bool) -> ExitCode {
 
 /// `in 3 min`, `2 h ago`.
 pub(crate) fn relative(at: UnixTime) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = now().0;
     let words = |seconds: u64| match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -115,6 +115,27 @@ pub(crate) fn relative(at: UnixTime) -> String {
         _ => format!("{} days", seconds / 86400),
     };
     if at.0 > now { format!("in {}", words(at.0 - now)) } else { format!("{} ago", words(now - at.0)) }
+}
+
+/// Now.
+pub(crate) fn now() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+}
+
+/// The day of a moment, UTC (ISO 8601).
+pub(crate) fn day(at: UnixTime) -> String {
+    let (mut days, mut year) = (at.0 / 86_400, 1970);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while let Some(left) = days.checked_sub(if leap(year) { 366 } else { 365 }) {
+        (days, year) = (left, year + 1);
+    }
+    let february = if leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        let Some(left) = days.checked_sub(length) else { break };
+        (days, month) = (left, month + 1);
+    }
+    format!("{year:04}-{month:02}-{:02}", days + 1)
 }
 
 fn say(text: &str) {
@@ -134,6 +155,18 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01"),
+            (1_709_251_199, "2024-02-29"),
+            (1_801_439_999, "2027-01-31"),
+            (1_798_761_600, "2027-01-01"),
+        ] {
+            assert_eq!(day(UnixTime(seconds)), text);
+        }
+    }
 
     #[test]
     fn control_and_direction_characters_are_shown_as_such() {

@@ -4,7 +4,7 @@ mod event;
 
 use std::collections::BTreeMap;
 
-use model::{ClientAppId, PlanView, RegistrationChoice, ServerId};
+use model::{ClientAppId, PlanView, RegistrationChoice, ServerId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, SignInStep};
@@ -48,6 +48,14 @@ pub enum SignInWay {
         /// The token.
         id_token: String,
     },
+    /// With a personal token that somebody made at the server and pasted (RFC 6750). Put-only.
+    Pasted {
+        /// As it was pasted.
+        token: String,
+        /// When it ends, by their word.
+        #[serde(default)]
+        ends_at: Option<UnixTime>,
+    },
 }
 
 /// What a caller may ask for. Account names in requests (`account: String`) are an id, a label or an
@@ -88,6 +96,12 @@ pub enum Request {
         /// It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
         #[serde(default)]
         identity_provider: bool,
+        /// People are known there by a token that each makes and pastes: no sign-in is looked for.
+        #[serde(default)]
+        personal_token: bool,
+        /// The tool of the server that says who is signed in, as `TOOL` or `TOOL:FIELD`.
+        #[serde(default)]
+        whoami: Option<String>,
         /// Addresses of private networks are allowed.
         #[serde(default)]
         private_network: bool,

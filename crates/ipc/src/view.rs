@@ -99,6 +99,8 @@ pub enum ServerState {
     Switching,
     /// The selected Account must sign in again.
     NeedsSignIn,
+    /// The Server refuses the token that was pasted for the selected Account.
+    RevokedByServer,
     /// Nobody is signed in.
     SignedOut,
     /// Somebody is signed in, but nobody is selected.
@@ -150,6 +152,9 @@ pub struct ServerView {
     /// The issuer that it named when it was last asked.
     #[serde(default)]
     pub issuer: Option<String>,
+    /// Its tool that says who is signed in, where one is known: `get_me:id`.
+    #[serde(default)]
+    pub whoami: Option<String>,
     /// The person closed it for now.
     #[serde(default)]
     pub paused: bool,
@@ -200,6 +205,9 @@ pub struct GrantView {
     pub state: GrantState,
     /// It renews itself.
     pub renewable: bool,
+    /// The person pasted a token that they made at the server; only they can renew or revoke it.
+    #[serde(default)]
+    pub pasted: bool,
     /// Scopes as granted.
     pub scopes: Vec<String>,
     /// Scopes that the Server asked for since, and this sign-in does not have.
@@ -243,6 +251,9 @@ pub struct AccountView {
     /// Where it is signed in. `ListAccounts` alone fills it.
     #[serde(default)]
     pub servers: Vec<ServerId>,
+    /// Those of them where it acts by a pasted token.
+    #[serde(default)]
+    pub pasted: Vec<ServerId>,
 }
 
 /// A live bridge.
@@ -297,6 +308,9 @@ pub struct SignedOutView {
     pub pending: usize,
     /// The issuer has no way to be told for these: the token ends by itself.
     pub not_revocable: usize,
+    /// So many of them were pasted tokens, which go on until they are deleted where they were made.
+    #[serde(default)]
+    pub pasted: usize,
 }
 
 /// Who acts now.

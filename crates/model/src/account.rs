@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccountId, ServerId, Tenant, UnixTime};
+use crate::{AccountId, ServerId, Tenant, UnixTime, WhoamiTool};
 
 /// A person. The key decides; label, name and e-mail are for eyes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,18 @@ pub enum AccountKey {
         /// `sub`, exact.
         subject: String,
     },
+    /// The server's own whoami tool says so: better than nothing, and never the same person as one whom an issuer has
+    /// proven.
+    Told {
+        /// The issuer that gave the tokens; for a pasted one at a server without any, `at`.
+        issuer: String,
+        /// Scheme, host and port of the server that said it.
+        at: String,
+        /// What it was asked.
+        asked: WhoamiTool,
+        /// What it answered, exact.
+        id: String,
+    },
     /// Nothing proves a subject: this Account exists for one Server only and equals no other.
     Unverified {
         /// The Server it was made for.
@@ -78,6 +90,7 @@ impl AccountKey {
     pub fn issuer(&self) -> &str {
         match self {
             Self::Subject { issuer, .. }
+            | Self::Told { issuer, .. }
             | Self::Unverified { issuer, .. }
             | Self::Application { issuer, .. } => issuer,
         }
@@ -108,6 +121,8 @@ pub enum ProofKind {
     Vouched,
     /// Nobody was to be proven: an application acts in its own name.
     Application,
+    /// The server's own whoami tool said so: weak.
+    Whoami,
     /// Nothing.
     Unknown,
 }

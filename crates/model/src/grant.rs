@@ -27,6 +27,9 @@ pub struct Grant {
     pub signed_in_at: UnixTime,
     /// Whether it renews itself.
     pub renewable: bool,
+    /// The person pasted a token that they made at the server; nobody signed in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pasted: bool,
     /// When the access token ends, where the issuer said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<UnixTime>,
@@ -70,6 +73,8 @@ pub enum GrantState {
         /// One sentence that says why.
         reason: String,
     },
+    /// The Server refuses the token that was pasted: it was revoked there, or has ended.
+    RevokedByServer,
     /// Signed out; the revocation upstream is still to be retried.
     Revoked,
 }

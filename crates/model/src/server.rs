@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Endpoint, Listing, ListingStanding, PresetId, PrivateAuthority, ServerId, TokenEndpointAuth};
+use crate::{
+    Endpoint, KnownWhoami, Listing, ListingStanding, PresetId, PrivateAuthority, ServerId, TokenEndpointAuth,
+    WhoamiTool,
+};
 
 /// A managed server. Two entries with one URL are one Server only if headers agree too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub struct Server {
     /// How we get a client registration at its issuer.
     #[serde(default, skip_serializing_if = "RegistrationChoice::is_default")]
     pub registration: RegistrationChoice,
+    /// The tool that says who is signed in, where the person named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whoami: Option<WhoamiTool>,
     /// Addresses of private networks are allowed for it and its issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private_network: bool,
@@ -53,6 +59,8 @@ pub struct Server {
 pub enum AuthKind {
     /// The MCP authorization flow (OAuth 2.1).
     Oauth,
+    /// A personal token that each person makes at the server and pastes (RFC 6750). No sign-in is looked for.
+    Bearer,
     /// Nobody: the server was seen to answer without a sign-in. Nothing is ever sent to it.
     None,
     /// No MCP server at all: the identity provider of a company. People sign in there once, and it vouches for
@@ -98,6 +106,15 @@ impl Server {
     /// The issuer that a list in force pins. No other may sign people in there.
     pub fn pinned_issuer(&self) -> Option<&str> {
         self.in_force().find_map(|listing| listing.issuer.as_deref())
+    }
+
+    /// The tool that says who is signed in there, and the field with a name for eyes, where it is known: what the
+    /// person named goes before the table.
+    pub fn whoami(&self) -> Option<(WhoamiTool, Option<&'static str>)> {
+        match &self.whoami {
+            Some(named) => Some((named.clone(), None)),
+            None => KnownWhoami::of(&self.endpoint).map(|known| (known.whoami(), Some(known.label))),
+        }
     }
 
     /// Listings that name it now.

@@ -171,7 +171,7 @@ impl State {
     /// The Account with this key, if that is one that can be recognised.
     pub fn account_by_key(&self, key: &AccountKey) -> Option<&Account> {
         match key {
-            AccountKey::Subject { .. } | AccountKey::Application { .. } => {
+            AccountKey::Subject { .. } | AccountKey::Told { .. } | AccountKey::Application { .. } => {
                 self.accounts.values().find(|a| a.key == *key)
             }
             AccountKey::Unverified { .. } => None,

@@ -56,6 +56,19 @@ pub(crate) async fn knock(
     Ok(Reached { status, door })
 }
 
+/// Whether the endpoint wants to know who is there. Nothing is looked for beyond that.
+pub async fn asks_who_is_there(
+    http: &dyn Http,
+    endpoint: &Endpoint,
+    options: &DiscoveryOptions,
+) -> Result<bool, DiscoveryError> {
+    match knock(http, endpoint, options).await?.door {
+        Door::Asks(_) => Ok(true),
+        Door::Answers => Ok(false),
+        Door::Elsewhere(error) => Err(error),
+    }
+}
+
 /// A 4xx that an MCP server gives to a method or revision that it does not know.
 fn speaks_mcp(response: &HttpResponse) -> bool {
     response.media_type() == "text/event-stream"

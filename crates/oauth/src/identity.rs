@@ -173,7 +173,9 @@ pub async fn same_person_at_refresh(
     let subject = match before.key {
         AccountKey::Subject { issuer, subject } if *issuer == sources.issuer => subject,
         AccountKey::Subject { .. } => return SamePerson::Other,
-        AccountKey::Unverified { .. } | AccountKey::Application { .. } => return SamePerson::NothingToAsk,
+        AccountKey::Told { .. } | AccountKey::Unverified { .. } | AccountKey::Application { .. } => {
+            return SamePerson::NothingToAsk;
+        }
     };
     let compare = |person: &Person, kind| {
         if person.subject == *subject { SamePerson::Same(kind) } else { SamePerson::Other }
@@ -221,7 +223,7 @@ fn merge(first: Person, more: Person) -> Person {
 }
 
 /// Whether two access tokens that happen to be JWTs speak of different people, issuers or tenants.
-fn hints_differ(old: &Secret<String>, new: &Secret<String>) -> bool {
+pub fn hints_differ(old: &Secret<String>, new: &Secret<String>) -> bool {
     let (Some(old), Some(new)) = (claims_of(old), claims_of(new)) else { return false };
     HINTS.iter().any(|name| {
         let (old, new) = (old.get(*name), new.get(*name));

@@ -56,7 +56,9 @@ pub async fn same_person_by_introspection(
     let subject = match key {
         AccountKey::Subject { issuer, subject } if *issuer == sources.issuer => subject,
         AccountKey::Subject { .. } => return SamePerson::Other,
-        AccountKey::Unverified { .. } | AccountKey::Application { .. } => return SamePerson::NothingToAsk,
+        AccountKey::Told { .. } | AccountKey::Unverified { .. } | AccountKey::Application { .. } => {
+            return SamePerson::NothingToAsk;
+        }
     };
     match ask(http, sources, introspection, access_token, now).await {
         Ok(Told::Person(person)) if person.subject == *subject => SamePerson::Same(ProofKind::Introspection),

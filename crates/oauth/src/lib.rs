@@ -76,12 +76,13 @@ pub use discovery::{
     issuer_metadata, quirks_of,
 };
 pub use document::DocumentError;
+pub use door::asks_who_is_there;
 pub use extra_parameters::{ExtraParameterError, ExtraParameters};
 pub use http::{BODY_CAP, BoxFuture, DOCUMENT_TIME, Http, HttpError, HttpRequest, HttpResponse, TOKEN_TIME};
 pub use id_token::IdTokenError;
 pub use identity::{
-    Before, Identified, Identity, IdentityError, IdentitySources, SamePerson, expected_proof, identify,
-    same_person_at_refresh,
+    Before, Identified, Identity, IdentityError, IdentitySources, SamePerson, expected_proof, hints_differ,
+    identify, same_person_at_refresh,
 };
 pub use identity_assertion::{
     AssertionTarget, ID_JAG_PROFILE, IdJag, IdTokenClaims, IdentityAssertionError, IdentityProvider,
@@ -97,7 +98,7 @@ pub use network::{Network, PrivateNetwork};
 pub use private_key::{PrivateKey, PrivateKeyError, SigningAlgorithm};
 pub use private_key_jwt::{AssertionError, ClientAssertionSigner, Clock};
 pub use protected_resource_metadata::{ProtectedResourceMetadata, ResourceMetadataError};
-pub use reqwest_http::{HttpSetupError, ReqwestHttp};
+pub use reqwest_http::{Enough, HttpSetupError, ReqwestHttp};
 pub use revocation::{RevocationError, TokenKind, revoke};
 pub use scopes::Scopes;
 pub use server_text::ServerText;

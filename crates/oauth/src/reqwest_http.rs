@@ -49,10 +49,26 @@ impl ReqwestHttp {
 
     /// As [`Http::send`] for a document that may be larger: at most `limit` bytes of it are read.
     pub async fn fetch(&self, request: HttpRequest, limit: usize) -> Result<HttpResponse, HttpError> {
-        self.exchange(request, limit).await
+        self.exchange(request, limit, None).await
     }
 
-    async fn exchange(&self, request: HttpRequest, limit: usize) -> Result<HttpResponse, HttpError> {
+    /// As [`Self::fetch`], but an event stream is read too: until `enough` says so of what has come of it, or it ends. One
+    /// that does neither within the request's time is an error.
+    pub async fn listen(
+        &self,
+        request: HttpRequest,
+        limit: usize,
+        enough: &Enough,
+    ) -> Result<HttpResponse, HttpError> {
+        self.exchange(request, limit, Some(enough)).await
+    }
+
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        limit: usize,
+        enough: Option<&Enough>,
+    ) -> Result<HttpResponse, HttpError> {
         let endpoint = Endpoint::parse(&request.url).map_err(|source| HttpError::BadUrl { source })?;
         let origin = endpoint.origin();
         if !self.network.allows(endpoint.reach()) {
@@ -68,22 +84,29 @@ impl ReqwestHttp {
             .await;
         let mut response = answer.map_err(|error| classify(error, &origin))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let is_stream = is_event_stream(headers.get(http::header::CONTENT_TYPE));
         let mut body = Vec::new();
-        if !is_event_stream(headers.get(http::header::CONTENT_TYPE)) {
+        if !is_stream || enough.is_some() {
             while let Some(part) = response.chunk().await.map_err(|error| classify(error, &origin))? {
                 if body.len() + part.len() > limit {
                     return Err(HttpError::TooLarge { origin, limit });
                 }
                 body.extend_from_slice(&part);
+                if is_stream && enough.is_some_and(|enough| enough(&body)) {
+                    break;
+                }
             }
         }
         Ok(HttpResponse { status, headers, body: Secret::new(body) })
     }
 }
 
+/// Says of what has come of an event stream whether it is enough.
+pub type Enough = dyn Fn(&[u8]) -> bool + Send + Sync;
+
 impl Http for ReqwestHttp {
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        Box::pin(self.exchange(request, BODY_CAP))
+        Box::pin(self.exchange(request, BODY_CAP, None))
     }
 }
 

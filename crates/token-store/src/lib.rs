@@ -35,7 +35,7 @@ pub use memory::{Fault, MemoryStore};
 pub use sealed::{Opener, SealedFault, SealedFiles};
 pub use static_secret::StaticSecret;
 pub use store::TokenStore;
-pub use token_set::{Renewal, Seal, TokenSet};
+pub use token_set::{Renewal, Seal, TokenSet, Told};
 
 #[cfg(feature = "memory-store")]
 const _: () = assert!(

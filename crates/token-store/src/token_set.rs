@@ -1,6 +1,6 @@
 //! The record that a Grant's tokens lie in, and the seal that says whose they are.
 
-use model::{AccountId, ItemId, Secret, ServerId, TokenEndpointAuth, UnixTime};
+use model::{AccountId, ItemId, Secret, ServerId, TokenEndpointAuth, UnixTime, WhoamiTool};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -73,10 +73,22 @@ pub struct Seal {
     /// `sub`, where something proved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Whom the server's own whoami tool named, where nothing better proved a subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// The Server that these tokens are for.
     pub server: ServerId,
     /// The Account that these tokens are of.
     pub account: AccountId,
+}
+
+/// What a whoami tool was asked, and what it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The tool.
+    pub asked: WhoamiTool,
+    /// Its answer, exact.
+    pub id: String,
 }
 
 /// How the next tokens are asked for.
@@ -86,6 +98,8 @@ pub enum Renewal {
     /// With the refresh token, where there is one (RFC 6749 section 6).
     #[default]
     RefreshToken,
+    /// Not at all: a person made this token at the server and pasted it. It is nobody's to renew or revoke but theirs.
+    Pasted,
     /// With our own credentials: these are no person's tokens (RFC 6749 section 4.4).
     ClientCredentials,
     /// With a new word of the identity provider (RFC 7523 section 2.1).
@@ -106,6 +120,7 @@ impl TokenSet {
     pub fn renews(&self) -> bool {
         match self.seal.renewal {
             Renewal::RefreshToken => self.refresh_token.is_some(),
+            Renewal::Pasted => false,
             Renewal::ClientCredentials | Renewal::IdentityAssertion { .. } => true,
         }
     }
@@ -227,6 +242,7 @@ pub(crate) mod tests {
                 client_id: "c1".into(),
                 client_secret: Some(ItemId::parse("5ec").unwrap()),
                 subject: Some("ana".into()),
+                told: None,
                 server: ServerId::parse("jira").unwrap(),
                 account: AccountId::parse("a1").unwrap(),
             },

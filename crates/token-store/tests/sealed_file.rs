@@ -43,6 +43,7 @@ fn tokens(generation: u64) -> TokenSet {
             client_id: "c1".into(),
             client_secret: None,
             subject: Some("ana".into()),
+            told: None,
             server: ServerId::parse("jira").unwrap(),
             account: AccountId::parse("a1").unwrap(),
         },

@@ -110,6 +110,7 @@ fn tokens(generation: u64, kilobytes: usize) -> TokenSet {
             client_id: "c1".into(),
             client_secret: None,
             subject: Some("ana@secret-host.example".into()),
+            told: None,
             server: ServerId::parse("secret-server").unwrap(),
             account: AccountId::parse("secret-account").unwrap(),
         },

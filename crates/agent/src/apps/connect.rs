@@ -181,7 +181,7 @@ impl Agent {
                 AuthKind::IdentityProvider => {
                     Err(format!("{} is an identity provider, no MCP server", known.id))
                 }
-                AuthKind::None | AuthKind::Oauth => Ok(Found::Known(known.id)),
+                AuthKind::None | AuthKind::Oauth | AuthKind::Bearer => Ok(Found::Known(known.id)),
             };
         }
         if let Some(new) = pending.iter().find(|s| same(s)) {
@@ -206,6 +206,7 @@ impl Agent {
                     origin: Origin::Imported { app: app.clone() },
                     issuer: Some(protected.issuer),
                     registration: RegistrationChoice::default(),
+                    whoami: None,
                     private_network: false,
                     authority: None,
                     era: None,

@@ -49,6 +49,7 @@ pub(crate) fn set(generation: u64) -> TokenSet {
             client_id: "c".into(),
             client_secret: None,
             subject: Some("ana".into()),
+            told: None,
             server: ServerId::parse("s").unwrap(),
             account: AccountId::parse("ana").unwrap(),
         },
@@ -283,4 +284,22 @@ fn without_a_refresh_token_the_access_token_serves_while_it_lives() {
     world.stored.borrow_mut().as_mut().unwrap().expires_at = Some(UnixTime(NOW));
     assert!(matches!(world.run(DUE), Outcome::NeedsSignIn { .. }));
     assert_eq!(world.posts(), 0);
+}
+
+#[test]
+fn a_pasted_token_serves_until_its_day_and_one_refusal_ends_it() {
+    let world = world(vec![]);
+    {
+        let mut stored = world.stored.borrow_mut();
+        let set = stored.as_mut().unwrap();
+        (set.refresh_token, set.lifetime) = (None, None);
+        set.seal.renewal = Renewal::Pasted;
+    }
+    assert!(matches!(world.run(DUE), Outcome::Token { renewed: false, .. }));
+    assert!(matches!(world.run(Ask { rejected: None, ahead: true }), Outcome::Token { renewed: false, .. }));
+    let refused = Ask { rejected: Some(1), ahead: false };
+    assert!(matches!(world.run(refused), Outcome::Over(Over::Revoked)));
+    world.stored.borrow_mut().as_mut().unwrap().expires_at = Some(UnixTime(NOW));
+    assert!(matches!(world.run(DUE), Outcome::Over(Over::DayCame)));
+    assert_eq!(*world.diary.borrow(), Vec::<String>::new(), "nobody was asked, and nothing was written");
 }

@@ -4,6 +4,8 @@ use ipc::{Approval, Error, ErrorCode};
 use model::{Account, AccountId, AccountKey, State, Tenant};
 use oauth::Identity;
 
+use crate::whoami::Person;
+
 use super::Wanted;
 
 /// Who came back.
@@ -11,6 +13,8 @@ use super::Wanted;
 pub(super) enum Came {
     /// An issuer, or the identity provider, proved them.
     Proven(Identity),
+    /// The server's own whoami tool named them, by this key.
+    Told(AccountKey, Person),
     /// Nothing proves anything.
     Unverified,
     /// No person: the application of this key.
@@ -36,6 +40,7 @@ pub(super) enum Decision {
 pub(super) fn decide(state: &State, wanted: &Wanted, came: &Came) -> Decision {
     match came {
         Came::Proven(identity) => proven(state, wanted, identity),
+        Came::Told(key, person) => told(state, wanted, key, person),
         Came::Unverified => unverified(state, wanted),
         Came::Application(key) => application(state, wanted, key),
     }
@@ -64,13 +69,11 @@ fn application(state: &State, wanted: &Wanted, key: &AccountKey) -> Decision {
 
 fn proven(state: &State, wanted: &Wanted, identity: &Identity) -> Decision {
     let key = identity.key();
-    let known = state.account_by_key(&key);
-    if let Some(account) = expected_account(state, wanted)
-        && account.key != key
-    {
-        return Decision::Refuse(wrong_person(wanted, &in_words(identity), &account.label));
+    let who = Who { key: &key, id: &identity.subject, words: &in_words(identity) };
+    if let Some(refused) = not_expected(state, wanted, who) {
+        return refused;
     }
-    if let (Some(account), Some(now)) = (known, &identity.tenant)
+    if let (Some(account), Some(now)) = (state.account_by_key(&key), &identity.tenant)
         && account.tenant.as_ref().is_some_and(|before| before.contradicts(now))
     {
         return Decision::Refuse(other_organisation(account, now));
@@ -78,19 +81,51 @@ fn proven(state: &State, wanted: &Wanted, identity: &Identity) -> Decision {
     if let Some(expect) = &wanted.expect {
         let email = identity.email.as_ref().filter(|_| identity.email_verified);
         if *expect != identity.subject && Some(expect) != email {
-            return Decision::Refuse(wrong_person(wanted, &in_words(identity), expect));
+            return Decision::Refuse(wrong_person(wanted, who.words, expect));
         }
     }
-    match (known, &wanted.expect, wanted.approval) {
+    recognised(state, wanted, who)
+}
+
+/// The same by the word of the server's own tool, whose names for people are no address.
+fn told(state: &State, wanted: &Wanted, key: &AccountKey, person: &Person) -> Decision {
+    let who = Who { key, id: &person.named.id, words: person.label() };
+    if let Some(refused) = not_expected(state, wanted, who) {
+        return refused;
+    }
+    match &wanted.expect {
+        Some(expect) if *expect != person.named.id => {
+            Decision::Refuse(wrong_person(wanted, who.words, expect))
+        }
+        Some(_) | None => recognised(state, wanted, who),
+    }
+}
+
+/// Somebody who can be recognised.
+#[derive(Clone, Copy)]
+struct Who<'a> {
+    key: &'a AccountKey,
+    /// What `--expect` may be.
+    id: &'a str,
+    words: &'a str,
+}
+
+fn not_expected(state: &State, wanted: &Wanted, who: Who<'_>) -> Option<Decision> {
+    let account = expected_account(state, wanted).filter(|account| account.key != *who.key)?;
+    Some(Decision::Refuse(wrong_person(wanted, who.words, &account.label)))
+}
+
+fn recognised(state: &State, wanted: &Wanted, who: Who<'_>) -> Decision {
+    match (state.account_by_key(who.key), &wanted.expect, wanted.approval) {
         (Some(account), _, _) => Decision::Save(account.id.clone()),
         (None, Some(_), _) | (None, None, Approval::Yes) => Decision::Add,
         (None, None, Approval::Ask) => Decision::AskToAdd,
         (None, None, Approval::ExpectOnly) => Decision::Refuse(
             Error::new(
                 ErrorCode::ConfirmationNeeded,
-                format!("{} is new here, and nobody can be asked whether to use it", in_words(identity)),
+                format!("{} is new here, and nobody can be asked whether to use it", who.words),
             )
-            .hint(format!("say --expect {}, or --yes", identity.subject)),
+            .hint(format!("say --expect {}, or --yes", who.id)),
         ),
     }
 }
@@ -123,6 +158,16 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
                     ),
                 )
                 .hint("nothing was changed; ask the server's operator why it names nobody any more"),
+            ),
+            (AccountKey::Told { .. }, _, _) => Decision::Refuse(
+                Error::new(
+                    ErrorCode::WrongPerson,
+                    format!(
+                        "this time the server's own tool names nobody, and {} is known by what it names",
+                        account.label
+                    ),
+                )
+                .hint("nothing was changed; try again in a moment"),
             ),
             (AccountKey::Unverified { server, .. }, _, _) if *server != wanted.server => Decision::Refuse(
                 Error::new(

@@ -12,8 +12,7 @@ use token_lease::OlderLeases;
 use token_store::{Renewal, StoreError};
 
 use super::attempt::{self, Attempt};
-use super::bind::Fresh;
-use super::{Line, Wanted, Way, application, device, provider, vouched};
+use super::{Line, Wanted, Way, application, bind, device, pasted, provider, vouched};
 use crate::agent::Agent;
 use crate::network::Access;
 use crate::servers::{chain, words};
@@ -49,7 +48,11 @@ pub(super) async fn at(
     deadline: tokio::time::Instant,
     line: &mut Line,
 ) -> Result<SignInStep, Error> {
+    if let Way::Pasted(given) = &wanted.way {
+        return pasted::run(agent, wanted, server, given, line).await;
+    }
     let protected = match server.auth {
+        AuthKind::Bearer => return Err(pasted::wanted_here(server)),
         AuthKind::IdentityProvider => provider::find(agent, server).await?,
         AuthKind::Oauth | AuthKind::None => find(agent, server, line).await?,
     };
@@ -57,6 +60,8 @@ pub(super) async fn at(
     let http = agent.network.http(&server.endpoint, Access::of(server))?;
     let attempt = Attempt { agent, http, server, protected: &protected, scopes: &scopes };
     let granted = match (&wanted.way, &server.registration.vouched_by) {
+        // It was taken above.
+        (Way::Pasted(_), _) => return Err(pasted::wanted_here(server)),
         (Way::Application, _) => application::run(&attempt).await?,
         (Way::IdToken(id_token), Some(provider)) => {
             vouched::by_id_token(&attempt, provider, id_token, line).await?
@@ -69,8 +74,7 @@ pub(super) async fn at(
             exchange(&attempt, wanted, &prompt, deadline, line).await?
         }
     };
-    let fresh = Fresh { attempt: &attempt, wanted, granted: &granted };
-    let bound = fresh.bind(line).await;
+    let bound = bind::bind(&attempt, wanted, &granted, line).await;
     if let Some(reply) = granted.reply {
         reply.finish(if bound.is_ok() { SignedIn::Yes } else { SignedIn::No }).await;
     }

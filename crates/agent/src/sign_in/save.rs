@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipc::{Error, ErrorCode, SignInStep};
 use model::{Account, AuthKind, Grant, GrantState, Server, State};
 use token_lease::OlderLeases;
-use token_store::{StoreError, TokenSet};
+use token_store::{Renewal, Seal, StoreError, TokenSet};
 
 use super::Wanted;
 use crate::agent::Agent;
@@ -68,13 +68,14 @@ pub(super) async fn save(
         epoch,
         signed_in_at: now,
         renewable: set.renews(),
+        pasted: set.seal.renewal == Renewal::Pasted,
         expires_at: set.expires_at,
         renewed_at: None,
         step_up: None,
         step_ups: old.as_ref().filter(|g| g.step_up.is_some()).map_or(0, |g| g.step_ups.saturating_add(1)),
         extra: old.map(|grant| grant.extra).unwrap_or_default(),
     };
-    let entered = agent.change(|state| enter(state, at, grant, &account, &set.seal.issuer, wanted.select));
+    let entered = agent.change(|state| enter(state, at, grant, &account, &set.seal, wanted.select));
     let selected = match entered.map_err(error::of_state) {
         Ok(Ok(selected)) => selected,
         Ok(Err(error)) | Err(error) => {
@@ -109,7 +110,7 @@ fn enter(
     at: &Server,
     grant: Grant,
     account: &Account,
-    issuer: &str,
+    seal: &Seal,
     select: bool,
 ) -> Result<bool, Error> {
     let gone = || {
@@ -117,7 +118,7 @@ fn enter(
             .hint("add it again and sign in there, if it is still wanted")
     };
     let server = state.servers.get_mut(&at.id).ok_or_else(gone)?;
-    let other_issuer = server.pinned_issuer().is_some_and(|pinned| pinned != issuer);
+    let other_issuer = server.pinned_issuer().is_some_and(|pinned| pinned != seal.issuer);
     if server.endpoint != at.endpoint || server.headers != at.headers || other_issuer {
         return Err(Error::new(
             ErrorCode::ChangedOutside,
@@ -125,10 +126,13 @@ fn enter(
         )
         .hint(format!("sign in again: hallpass login {}", at.id)));
     }
-    if server.auth != AuthKind::IdentityProvider {
-        server.auth = AuthKind::Oauth;
+    // That a token was pasted says nothing of how the others come in.
+    if seal.renewal != Renewal::Pasted {
+        if server.auth != AuthKind::IdentityProvider {
+            server.auth = AuthKind::Oauth;
+        }
+        server.issuer = Some(seal.issuer.clone());
     }
-    server.issuer = Some(issuer.to_owned());
     // A sign-out of the same moment leaves the record to this sign-in.
     state.revocations.retain(|revocation| revocation.record != grant.record);
     state.grants.retain(|g| !(g.account == grant.account && g.server == grant.server));
@@ -163,6 +167,7 @@ mod tests {
             origin: Origin::HandMade,
             issuer: None,
             registration: RegistrationChoice::default(),
+            whoami: None,
             private_network: false,
             authority: None,
             era: None,
@@ -196,12 +201,17 @@ mod tests {
             epoch: 1,
             signed_in_at: UnixTime(1),
             renewable: true,
+            pasted: false,
             expires_at: None,
             renewed_at: None,
             step_up: None,
             step_ups: 0,
             extra: serde_json::Map::new(),
         }
+    }
+
+    fn seal() -> Seal {
+        Seal { issuer: ISSUER.into(), ..crate::refresh::tests::set(1).seal }
     }
 
     fn state(servers: &[Server]) -> State {
@@ -217,12 +227,24 @@ mod tests {
         for now in [&[][..], &[server("https://mcp.evil.example/mcp")], &[tenant]] {
             let before = state(now);
             let mut after = before.clone();
-            assert!(enter(&mut after, &began, grant(), &ana(), ISSUER, true).is_err(), "{now:?}");
+            assert!(enter(&mut after, &began, grant(), &ana(), &seal(), true).is_err(), "{now:?}");
             assert_eq!(after, before);
         }
         let mut same = state(std::slice::from_ref(&began));
-        assert_eq!(enter(&mut same, &began, grant(), &ana(), ISSUER, false), Ok(true));
+        assert_eq!(enter(&mut same, &began, grant(), &ana(), &seal(), false), Ok(true));
         assert_eq!(same.grants.len(), 1);
+    }
+
+    #[test]
+    fn a_pasted_token_changes_nothing_for_those_who_sign_in() {
+        let began =
+            Server { issuer: Some("https://other.example".into()), ..server("https://mcp.acme.example/mcp") };
+        let mut state = state(std::slice::from_ref(&began));
+        let pasted = Seal { renewal: Renewal::Pasted, ..seal() };
+        enter(&mut state, &began, grant(), &ana(), &pasted, false).unwrap();
+        assert_eq!(state.servers[&began.id], began);
+        enter(&mut state, &began, grant(), &ana(), &seal(), false).unwrap();
+        assert_eq!(state.servers[&began.id].issuer.as_deref(), Some(ISSUER));
     }
 
     #[test]
@@ -232,7 +254,7 @@ mod tests {
         state.grants.push(grant());
         state.end_grants(|_| true);
         assert_eq!(state.revocations, [Revocation::new(grant().record, Some(&began))]);
-        enter(&mut state, &began, grant(), &ana(), ISSUER, false).unwrap();
+        enter(&mut state, &began, grant(), &ana(), &seal(), false).unwrap();
         assert_eq!((state.grants.len(), state.revocations.len()), (1, 0), "it must not be revoked");
     }
 }

@@ -137,6 +137,17 @@ pub(super) async fn fly<W: Around>(world: &W, slot: &Slot, ask: Ask) -> Answer {
             world.close();
             Err(Trouble::NeedsSignIn(reason))
         }
+        Outcome::Over(over) => {
+            lock(&slot.memory).cached = None;
+            tracing::warn!(%server, %account, ?over, "a pasted token is over");
+            world.change("that a pasted token is over was not noted", |state| {
+                if let Some(grant) = whose.grant_mut(state) {
+                    grant.state = over.state();
+                }
+            });
+            world.close();
+            Err(Trouble::Over(over.reason().to_owned()))
+        }
         Outcome::Store(error) => Err(postpone(world, slot, Trouble::Store(Arc::new(error)), None)),
         Outcome::Ended => {
             lock(&slot.memory).cached = None;
@@ -151,7 +162,7 @@ fn postpone<W: Around>(world: &W, slot: &Slot, trouble: Trouble, retry_after: Op
     let wait = match &trouble {
         // A look at a keychain costs nobody anything, and a person who has just unlocked it waits for it.
         Trouble::Store(_) => KEYCHAIN_AGAIN,
-        Trouble::NeedsSignIn(_) | Trouble::ForNow(_) | Trouble::Gone => {
+        Trouble::NeedsSignIn(_) | Trouble::Over(_) | Trouble::ForNow(_) | Trouble::Gone => {
             memory.failures = memory.failures.saturating_add(1);
             schedule::backoff(memory.failures, retry_after, world.jitter())
         }

@@ -1,12 +1,14 @@
 //! `hallpass accounts list|rename|remove`.
 
-use ipc::{AccountView, Error, GrantView, Request, Response};
-use model::{GrantState, ProofKind};
+use std::time::Duration;
+
+use ipc::{AccountView, Error, GrantView, Request, Response, ServerView};
+use model::{AuthKind, GrantState, ProofKind, ServerId};
 
 use super::unexpected;
 use crate::args::Accounts;
 use crate::link::Link;
-use crate::output::{Output, relative};
+use crate::output::{Output, day, now, relative};
 
 pub(crate) async fn run(verb: Accounts, quiet: bool) -> Result<(), Error> {
     match verb {
@@ -57,6 +59,11 @@ pub(crate) async fn run(verb: Accounts, quiet: bool) -> Result<(), Error> {
 pub(crate) fn grant_line(grant: &GrantView) -> String {
     let mark = if grant.selected { "*" } else { " " };
     let state = match &grant.state {
+        GrantState::Active if grant.pasted => match grant.expires_at {
+            Some(at) => format!("pasted token, ends {} ({})", day(at), relative(at)),
+            None => "pasted token".to_owned(),
+        },
+        GrantState::RevokedByServer => "revoked by server: it refuses the pasted token".to_owned(),
         GrantState::Active if grant.renewable => "signed in, renews by itself".to_owned(),
         GrantState::Active => match grant.expires_at {
             Some(at) => format!("signed in, cannot renew, ends {}", relative(at)),
@@ -81,11 +88,43 @@ pub(crate) fn who(account: &AccountView) -> String {
     }
     if account.proof == ProofKind::Application {
         text.push_str(" (not a person)");
+    } else if account.proof == ProofKind::Whoami {
+        text.push_str(" (by the server's own word)");
     } else if account.subject.is_none() {
         text.push_str(" (unverified)");
     }
     text
 }
+
+/// What somebody does who must come in again: sign in, or paste a new token where one was pasted.
+pub(crate) fn next_login(server: &ServerView) -> String {
+    let selected = server.grants.iter().find(|grant| server.selected.as_ref() == Some(&grant.account.id));
+    match selected {
+        Some(grant) if grant.pasted => paste_anew(server, grant),
+        None if server.auth == AuthKind::Bearer => format!("hallpass login {} --token-stdin", server.id),
+        Some(_) | None => format!("hallpass login {}", server.id),
+    }
+}
+
+/// A pasted token that has little left to live.
+pub(crate) fn ends_soon(server: &ServerView, grant: &GrantView) -> Option<String> {
+    let end = grant.expires_at.filter(|_| grant.pasted && grant.state == GrantState::Active)?;
+    let soon = end.since(now()) < SOON;
+    soon.then(|| {
+        format!(
+            "the token of {} ends {}; make a new one there, then: {}",
+            grant.account.label,
+            relative(end),
+            paste_anew(server, grant)
+        )
+    })
+}
+
+fn paste_anew(server: &ServerView, grant: &GrantView) -> String {
+    format!("hallpass login {} --account {} --token-stdin", server.id, grant.account.id)
+}
+
+const SOON: Duration = Duration::from_hours(24 * 7);
 
 fn table(accounts: &[AccountView]) -> Vec<Vec<String>> {
     let heading = ["ACCOUNT", "ID", "PROOF", "ISSUER", "SERVERS"].map(str::to_owned).to_vec();
@@ -96,9 +135,13 @@ fn table(accounts: &[AccountView]) -> Vec<Vec<String>> {
             ProofKind::Introspection => "introspection",
             ProofKind::Vouched => "vouched for",
             ProofKind::Application => "not a person",
+            ProofKind::Whoami => "the server's own whoami tool",
             ProofKind::Unknown => "unverified",
         };
-        let servers: Vec<&str> = account.servers.iter().map(model::ServerId::as_str).collect();
+        let server = |id: &ServerId| {
+            if account.pasted.contains(id) { format!("{id} (pasted token)") } else { id.to_string() }
+        };
+        let servers: Vec<String> = account.servers.iter().map(server).collect();
         vec![
             who(account),
             account.id.to_string(),

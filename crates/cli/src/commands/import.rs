@@ -96,6 +96,8 @@ async fn add(
         headers: one.headers.clone(),
         registration: RegistrationChoice::default(),
         identity_provider: false,
+        personal_token: false,
+        whoami: None,
         private_network: false,
         ca: None,
         imported_from: from.or(one.apps.first()).cloned(),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{accounts::who, unexpected};
 use crate::args::Login;
 use crate::link::Link;
-use crate::output::{Output, can_ask, relative};
+use crate::output::{Output, can_ask, now, relative};
 
 pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
     let out = Output { json: options.json.json, quiet };
@@ -23,11 +23,18 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         super::store::choose_first(store, options.sealing.clone(), out).await?;
     }
     let no_browser = options.no_browser;
-    let way = match (options.device, options.application, options.id_token_stdin) {
-        (true, _, _) => SignInWay::Device,
-        (_, true, _) => SignInWay::Application,
-        (_, _, true) => SignInWay::IdToken { id_token: super::secret_from_stdin("the id_token")? },
-        (false, false, false) => SignInWay::Browser,
+    let pasted = options.token_stdin;
+    let way = if pasted {
+        let token = super::secret_typed_or_piped("the token", &format!("Token for {}", options.server))?;
+        SignInWay::Pasted { token, ends_at: options.expires.map(|ends| ends.at(now())) }
+    } else if options.device {
+        SignInWay::Device
+    } else if options.application {
+        SignInWay::Application
+    } else if options.id_token_stdin {
+        SignInWay::IdToken { id_token: super::secret_from_stdin("the id_token")? }
+    } else {
+        SignInWay::Browser
     };
     let request = Request::BeginSignIn {
         server: options.server.clone(),
@@ -46,7 +53,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         Response::SignIn { sign_in } => sign_in,
         other => return Err(unexpected(&other)),
     };
-    let mut pasted = None;
+    let mut addresses = None;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let step = tokio::select! {
@@ -57,7 +64,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 return Err(Error::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
             }
             step = next_step(&mut link, sign_in) => step?,
-            Some(url) = line(&mut pasted) => {
+            Some(url) = line(&mut addresses) => {
                 link.send(Request::PasteCallback { sign_in, url }).await?;
                 continue;
             }
@@ -79,7 +86,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                         "on another machine, first: ssh -L {port}:127.0.0.1:{port} <this machine>"
                     ));
                     out.notice("or paste the final address of the browser here:");
-                    pasted = Some(lines_of_stdin());
+                    addresses = Some(lines_of_stdin());
                 } else {
                     out.talk("  waiting for your browser (Ctrl-C cancels)");
                     if let Err(reason) = open_browser(&url) {
@@ -97,8 +104,8 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
             }
             SignInStep::Exchanging => out.talk("  you came back"),
             SignInStep::Confirm { account } => {
-                let question =
-                    format!("Signed in as {} at {}. Use this account?", who(&account), account.issuer);
+                let how = if pasted { "The token is of" } else { "Signed in as" };
+                let question = format!("{how} {} at {}. Use this account?", who(&account), account.issuer);
                 let yes = ask(question).await;
                 link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
             }
@@ -121,7 +128,9 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 if account.proof == ProofKind::Application {
                     out.notice("this is an application, which acts for no person");
                 }
-                if !renewable {
+                if pasted {
+                    out.notice("it is a pasted token: only you can renew or revoke it, at the server where you made it");
+                } else if !renewable {
                     out.notice(
                         "this server gives no refresh token: you will have to sign in again when it ends",
                     );

@@ -33,6 +33,9 @@ pub(crate) fn report(out: Output, view: &SignedOutView) {
     if view.pending > 0 {
         out.notice("the issuer could not be told yet; it is tried again while the agent runs");
     }
+    if view.pasted > 0 {
+        out.notice("a pasted token is forgotten here and goes on working: delete it at the server, where you made it");
+    }
     if view.not_revocable > 0 {
         out.notice("the issuer offers no revocation: the access token ends by itself");
     }

@@ -24,6 +24,8 @@ use std::path::Path;
 use ipc::{Error, ErrorCode, Response};
 use model::PrivateAuthority;
 
+use crate::output::can_ask;
+
 /// A secret on standard input, without the end of its last line. It is never an argument: those are seen by everybody.
 pub(crate) fn secret_from_stdin(what: &str) -> Result<String, Error> {
     let mut text = String::new();
@@ -36,6 +38,17 @@ pub(crate) fn secret_from_stdin(what: &str) -> Result<String, Error> {
             .hint("end it with a line break, then close the input"));
     }
     Ok(text.to_owned())
+}
+
+/// A secret that is typed without being shown, or on standard input where that is no terminal.
+pub(crate) fn secret_typed_or_piped(what: &str, prompt: &str) -> Result<String, Error> {
+    if !can_ask() {
+        return secret_from_stdin(what);
+    }
+    dialoguer::Password::new()
+        .with_prompt(prompt)
+        .interact()
+        .map_err(|e| Error::new(ErrorCode::Cancelled, format!("{what} was not entered: {e}")))
 }
 
 /// The certificates of a private authority, out of the file that `--ca` names.

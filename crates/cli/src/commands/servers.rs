@@ -142,6 +142,8 @@ async fn add_one(
         headers,
         registration,
         identity_provider: options.identity_provider,
+        personal_token: options.personal_token,
+        whoami: options.whoami.clone(),
         private_network: options.private_network,
         ca,
         imported_from: None,
@@ -163,6 +165,10 @@ fn tell_added(out: Output, view: &ServerView) {
     }
     match view.auth {
         AuthKind::Oauth => out.line(format!("  next: hallpass login {}", view.id)),
+        AuthKind::Bearer => {
+            out.line("  each person makes a token there and pastes it");
+            out.line(format!("  next: hallpass login {} --token-stdin", view.id));
+        }
         AuthKind::IdentityProvider => {
             out.line("  an identity provider: whoever signs in there is signed in at the servers that it vouches for");
             out.line(format!(
@@ -238,6 +244,7 @@ pub(crate) fn state(state: ServerState) -> &'static str {
     match state {
         ServerState::Connected => "connected",
         ServerState::NeedsSignIn => "needs sign-in",
+        ServerState::RevokedByServer => "revoked by server",
         ServerState::SignedOut => "signed out",
         ServerState::NobodyChosen => "nobody chosen",
         ServerState::Open => "no sign-in",
@@ -278,6 +285,9 @@ fn show(out: Output, server: &ServerView) {
     if let Some(client_id) = &server.registration.client_id {
         out.line(format!("  client id  {client_id} (registered beforehand)"));
     }
+    if let Some(whoami) = &server.whoami {
+        out.line(format!("  whoami     its tool {whoami} says who is signed in, where nothing better does"));
+    }
     if server.development {
         out.line("  plain http on this machine: for development only");
     }
@@ -312,6 +322,7 @@ fn discovery(out: Output, view: &DiscoveryView) {
     }
     match view.auth {
         AuthKind::None => out.line("answers without a sign-in"),
+        AuthKind::Bearer => out.line("takes a personal token"),
         AuthKind::Oauth | AuthKind::IdentityProvider => {
             out.line(format!("issuer     {}", view.issuer.as_deref().unwrap_or("-")));
             out.line(format!("resource   {}", view.resource.as_deref().unwrap_or("-")));

@@ -38,7 +38,10 @@ fn exit_code(view: &StatusView) -> u8 {
         KeychainState::Absent { .. } => ErrorCode::KeychainAbsent.exit_code(),
         KeychainState::Ready { .. } => {
             let needs = |state| match state {
-                ServerState::NeedsSignIn | ServerState::SignedOut | ServerState::NobodyChosen => true,
+                ServerState::NeedsSignIn
+                | ServerState::RevokedByServer
+                | ServerState::SignedOut
+                | ServerState::NobodyChosen => true,
                 ServerState::Connected
                 | ServerState::Renewing
                 | ServerState::Switching
@@ -79,6 +82,9 @@ fn show(out: Output, view: &StatusView) {
         }
         for grant in &server.grants {
             out.line(format!("  {}", super::accounts::grant_line(grant)));
+            if let Some(warning) = super::accounts::ends_soon(server, grant) {
+                out.notice(format!("  {warning}"));
+            }
         }
         for session in view.sessions.iter().filter(|s| s.server == server.id) {
             let label = |id: &model::AccountId| {
@@ -92,8 +98,8 @@ fn show(out: Output, view: &StatusView) {
             out.line(format!("    {} is connected as {who}", session.app));
         }
         match server.state {
-            ServerState::NeedsSignIn | ServerState::SignedOut => {
-                out.talk(format!("  next: hallpass login {}", server.id));
+            ServerState::NeedsSignIn | ServerState::RevokedByServer | ServerState::SignedOut => {
+                out.talk(format!("  next: {}", super::accounts::next_login(server)));
             }
             ServerState::NobodyChosen => out.talk(format!("  next: hallpass switch {} <account>", server.id)),
             ServerState::Connected

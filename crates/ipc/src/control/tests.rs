@@ -36,12 +36,13 @@ fn ana() -> AccountView {
         proof: model::ProofKind::IdToken,
         proven_at: UnixTime(1000),
         servers: vec![server("jira")],
+        pasted: Vec::new(),
     }
 }
 
 const ANA: &str = concat!(
     r#"{"id":"a1","label":"ana","name":null,"email":"ana@acme.example","email_verified":true,"organization":null,"#,
-    r#""issuer":"https://login.acme.example","subject":"7","proof":"id_token","proven_at":1000,"servers":["jira"]}"#,
+    r#""issuer":"https://login.acme.example","subject":"7","proof":"id_token","proven_at":1000,"servers":["jira"],"pasted":[]}"#,
 );
 
 #[test]
@@ -159,6 +160,8 @@ fn what_a_request_may_leave_out() {
             headers: BTreeMap::new(),
             registration: RegistrationChoice::default(),
             identity_provider: false,
+            personal_token: false,
+            whoami: None,
             private_network: false,
             ca: None,
             imported_from: None,
@@ -235,8 +238,9 @@ fn answers_on_the_wire() {
             signed_out: vec![(server("jira"), "ana".into())],
             pending: 1,
             not_revocable: 0,
+            pasted: 0,
         }),
-        r#"{"kind":"signed_out","signed_out":[["jira","ana"]],"pending":1,"not_revocable":0}"#,
+        r#"{"kind":"signed_out","signed_out":[["jira","ana"]],"pending":1,"not_revocable":0,"pasted":0}"#,
     );
     let switch = || SwitchView {
         server: server("jira"),

@@ -208,3 +208,23 @@ fn a_proxy_that_is_no_address_is_named() {
     let error = ReqwestHttp::new(Network::Public, tls(), &variables).unwrap_err();
     assert!(error.to_string().contains("https_proxy"));
 }
+
+#[tokio::test]
+async fn an_event_stream_is_read_until_it_is_enough_and_by_nobody_who_did_not_ask_for_it() {
+    let stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\ndata: 2\n\n";
+    let (port, _heard) = server(Then::SayAndHold(stream)).await;
+    let request = || HttpRequest::get_json(&format!("http://127.0.0.1:{port}/x"));
+    let http = http(Network::PublicAndLoopback);
+    let enough = |bytes: &[u8]| bytes.ends_with(b"data: 2\n\n");
+    let read = http.listen(request(), 1000, &enough).await.unwrap();
+    assert_eq!(read.body.expose().as_slice(), b"data: 1\n\ndata: 2\n\n", "it has no end of its own");
+    assert!(matches!(http.listen(request(), 10, &enough).await, Err(HttpError::TooLarge { .. })));
+    let mut short = request();
+    short.time_limit = Duration::from_millis(300);
+    assert!(matches!(http.listen(short, 1000, &|_| false).await, Err(HttpError::Unknown { .. })));
+    assert!(http.fetch(request(), 1000).await.unwrap().body.expose().is_empty());
+    // What is no event stream is read to its end, whatever is enough.
+    let (port, _heard) = server(say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")).await;
+    let request = HttpRequest::get_json(&format!("http://127.0.0.1:{port}/x"));
+    assert_eq!(http.listen(request, 1000, &|_| true).await.unwrap().body.expose().as_slice(), b"{}");
+}

@@ -110,6 +110,7 @@ pub(super) fn new_server(
             token_endpoint_auth: entry.client_id.as_ref().map(|_| TokenEndpointAuth::None),
             ..RegistrationChoice::default()
         },
+        whoami: None,
         private_network: *source.trust != Trust::Unverified,
         authority: None,
         era: None,

@@ -77,20 +77,18 @@ fn sign_in(state: &mut State, server: &str) {
     let ana = AccountId::parse("ana").unwrap();
     let key = AccountKey::Subject { issuer: "https://login.acme.example".into(), subject: "1".into() };
     let proof = Proof { kind: ProofKind::IdToken, at: UnixTime(1) };
-    state.accounts.insert(
-        ana.clone(),
-        Account {
-            id: ana.clone(),
-            key,
-            label: "ana".into(),
-            name: None,
-            email: None,
-            email_verified: false,
-            tenant: None,
-            proof,
-            extra: serde_json::Map::new(),
-        },
-    );
+    let account = Account {
+        id: ana.clone(),
+        key,
+        label: "ana".into(),
+        name: None,
+        email: None,
+        email_verified: false,
+        tenant: None,
+        proof,
+        extra: serde_json::Map::new(),
+    };
+    state.accounts.insert(ana.clone(), account);
     state.grants.push(Grant {
         account: ana.clone(),
         server: id(server),
@@ -101,6 +99,7 @@ fn sign_in(state: &mut State, server: &str) {
         epoch: 1,
         signed_in_at: UnixTime(1),
         renewable: true,
+        pasted: false,
         expires_at: None,
         renewed_at: None,
         step_up: None,
@@ -120,6 +119,7 @@ fn hand_made(host: &str, edit: impl Fn(&mut Server)) -> Server {
         origin: Origin::HandMade,
         issuer: Some("https://login.acme.example".into()),
         registration: RegistrationChoice::default(),
+        whoami: None,
         private_network: false,
         authority: None,
         era: None,

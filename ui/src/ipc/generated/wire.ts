@@ -52,7 +52,11 @@ proven_at: UnixTime,
 /**
  * Where it is signed in. `ListAccounts` alone fills it.
  */
-servers: Array<ServerId>, };
+servers: Array<ServerId>, 
+/**
+ * Those of them where it acts by a pasted token.
+ */
+pasted: Array<ServerId>, };
 
 /**
  * The agent.
@@ -124,7 +128,7 @@ export type Approval = "ask" | "yes" | "expect_only";
 /**
  * How a person is known to a Server.
  */
-export type AuthKind = "oauth" | "none" | "identity-provider";
+export type AuthKind = "oauth" | "bearer" | "none" | "identity-provider";
 
 /**
  * One request of a caller.
@@ -363,6 +367,10 @@ account: AccountView,
  */
 renewable: boolean, 
 /**
+ * The person pasted a token that they made at the server; only they can renew or revoke it.
+ */
+pasted: boolean, 
+/**
  * Scopes as granted.
  */
 scopes: Array<string>, 
@@ -389,7 +397,7 @@ selected: boolean, } & ({ "state": "active" } | { "state": "needs_sign_in",
 /**
  * One sentence that says why.
  */
-reason: string, } | { "state": "revoked" });
+reason: string, } | { "state": "revoked_by_server" } | { "state": "revoked" });
 
 /**
  * Whether tokens can be read and saved.
@@ -824,7 +832,7 @@ in_use: boolean, };
 /**
  * Kinds of evidence, strongest first.
  */
-export type ProofKind = "id_token" | "userinfo" | "introspection" | "vouched" | "application" | "unknown";
+export type ProofKind = "id_token" | "userinfo" | "introspection" | "vouched" | "application" | "whoami" | "unknown";
 
 /**
  * How a client registration is obtained. Everything empty: from the issuer's own metadata.
@@ -893,6 +901,14 @@ registration: RegistrationChoice,
  * It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
  */
 identity_provider: boolean, 
+/**
+ * People are known there by a token that each makes and pastes: no sign-in is looked for.
+ */
+personal_token: boolean, 
+/**
+ * The tool of the server that says who is signed in, as `TOOL` or `TOOL:FIELD`.
+ */
+whoami: string | null, 
 /**
  * Addresses of private networks are allowed.
  */
@@ -1204,7 +1220,7 @@ export type ServerId = string;
 /**
  * A word for how a Server is.
  */
-export type ServerState = "connected" | "renewing" | "switching" | "needs_sign_in" | "signed_out" | "nobody_chosen" | "open" | "unreachable" | "paused" | "blocked";
+export type ServerState = "connected" | "renewing" | "switching" | "needs_sign_in" | "revoked_by_server" | "signed_out" | "nobody_chosen" | "open" | "unreachable" | "paused" | "blocked";
 
 /**
  * A Server.
@@ -1270,6 +1286,10 @@ bound_apps: { [key in ClientAppId]: AccountId },
  * The issuer that it named when it was last asked.
  */
 issuer: string | null, 
+/**
+ * Its tool that says who is signed in, where one is known: `get_me:id`.
+ */
+whoami: string | null, 
 /**
  * The person closed it for now.
  */
@@ -1448,7 +1468,15 @@ export type SignInWay = { "by": "browser" } | { "by": "device" } | { "by": "appl
 /**
  * The token.
  */
-id_token: string, };
+id_token: string, } | { "by": "pasted", 
+/**
+ * As it was pasted.
+ */
+token: string, 
+/**
+ * When it ends, by their word.
+ */
+ends_at: UnixTime | null, };
 
 /**
  * Who was signed out.
@@ -1465,7 +1493,11 @@ pending: number,
 /**
  * The issuer has no way to be told for these: the token ends by itself.
  */
-not_revocable: number, };
+not_revocable: number, 
+/**
+ * So many of them were pasted tokens, which go on until they are deleted where they were made.
+ */
+pasted: number, };
 
 /**
  * Everything at a glance.

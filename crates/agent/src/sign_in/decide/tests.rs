@@ -173,3 +173,68 @@ fn an_application_is_nobody_whom_one_can_expect() {
     assert!(matches!(decide(&state, &robot, &Came::Unverified), Decision::Refuse(_)));
     assert!(matches!(decide(&state, &robot, &self::came("1")), Decision::Refuse(_)));
 }
+
+fn told(of: &str) -> Came {
+    let asked = model::WhoamiTool::parse("get_me:id").unwrap();
+    let named = model::Named { id: of.into(), label: Some(format!("{of}@corp")) };
+    let (issuer, at) = ("https://i".to_owned(), "https://mcp".to_owned());
+    let key = AccountKey::Told { issuer, at, asked: asked.clone(), id: of.into() };
+    Came::Told(key, Person { asked, named })
+}
+
+#[test]
+fn whom_a_whoami_tool_names_is_recognised_and_is_never_a_proven_person() {
+    let mut state = state();
+    let key = |came: &Came| match came {
+        Came::Told(key, _) => key.clone(),
+        other => panic!("{other:?} was told"),
+    };
+    // Ana by the issuer, and whom the tool calls ana.
+    assert_eq!(decide(&state, &wanted(Approval::Ask), &told("ana")), Decision::AskToAdd);
+    let account = Account { id: id("told"), key: key(&told("ana")), ..state.accounts[&id("ana")].clone() };
+    state.accounts.insert(account.id.clone(), account);
+    assert_eq!(decide(&state, &wanted(Approval::ExpectOnly), &told("ana")), Decision::Save(id("told")));
+    assert_eq!(decide(&state, &wanted(Approval::Ask), &came("ana")), Decision::Save(id("ana")));
+    for (account, who) in
+        [("told", told("ben")), ("ana", told("ana")), ("nobody", told("ana")), ("told", came("ana"))]
+    {
+        let expecting = Wanted { account: Some(id(account)), same_person: true, ..wanted(Approval::Yes) };
+        assert_eq!(code(&decide(&state, &expecting, &who)), ErrorCode::WrongPerson, "{account}: {who:?}");
+    }
+    // A tool that names nobody today does not make it the same person, whatever is said beforehand.
+    let again = Wanted { account: Some(id("told")), same_person: true, ..wanted(Approval::Yes) };
+    assert_eq!(code(&decide(&state, &again, &Came::Unverified)), ErrorCode::WrongPerson);
+    // What a tool calls an address is none that anybody verified.
+    for (expect, fits) in [("ben", true), ("ben@corp", false), ("ana", false)] {
+        let expecting = Wanted { expect: Some(expect.into()), ..wanted(Approval::ExpectOnly) };
+        assert_eq!(decide(&state, &expecting, &told("ben")) == Decision::Add, fits, "{expect}");
+    }
+    assert_eq!(
+        code(&decide(&state, &wanted(Approval::ExpectOnly), &told("ben"))),
+        ErrorCode::ConfirmationNeeded
+    );
+}
+
+#[test]
+fn what_another_tool_server_or_issuer_calls_alike_is_somebody_else() {
+    let AccountKey::Told { issuer, at, asked, id: named } = (match told("1") {
+        Came::Told(key, _) => key,
+        other => panic!("{other:?} was told"),
+    }) else {
+        panic!("a key of that kind")
+    };
+    let key = |issuer: &str, at: &str, asked: &str| AccountKey::Told {
+        issuer: issuer.to_owned(),
+        at: at.to_owned(),
+        asked: model::WhoamiTool::parse(asked).unwrap(),
+        id: named.clone(),
+    };
+    let same = key(&issuer, &at, &asked.to_string());
+    for other in [
+        key("https://j", &at, "get_me:id"),
+        key(&issuer, "https://mcp2", "get_me:id"),
+        key(&issuer, &at, "get_me:login"),
+    ] {
+        assert_ne!(same, other);
+    }
+}

@@ -126,7 +126,7 @@ impl Process {
         match grant.state {
             GrantState::Active => {}
             GrantState::NeedsSignIn { reason } => return Err(super::Trouble::NeedsSignIn(reason)),
-            GrantState::Revoked => return Err(super::Trouble::Gone),
+            GrantState::RevokedByServer | GrantState::Revoked => return Err(super::Trouble::Gone),
         }
         let slot = self.tokens.slot(&grant.record);
         let endpoint = crate::refresh::tests::set(1).seal.endpoint;
