@@ -101,6 +101,8 @@ async fn every_door_refuses_an_address_or_a_header_with_a_secret() {
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         registration: model::RegistrationChoice::default(),
         identity_provider: false,
+        personal_token: false,
+        whoami: None,
         private_network: false,
         ca: None,
         imported_from: None,

@@ -11,6 +11,9 @@ mod sign_in;
 // Every other way in: another device, an application, a company's identity provider; and more rights.
 mod ways_in;
 
+// Personal tokens that people make at a server and paste, and servers that say themselves who is signed in.
+mod pasted_tokens;
+
 // Bad input of every kind: one sentence, the next step, the exit code, and nothing lost.
 mod bad_input;
 

@@ -14,7 +14,7 @@ use crate::support::people::{refusal, whoami};
 use crate::support::{LIMIT, Ran, SERVER, World, eventually};
 
 /// Runs `hallpass` with something on its standard input.
-async fn run_with_input(world: &World, args: &[&str], input: &str) -> Ran {
+pub(crate) async fn run_with_input(world: &World, args: &[&str], input: &str) -> Ran {
     let mut command = world.hallpass(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =

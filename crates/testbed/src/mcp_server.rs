@@ -10,6 +10,7 @@ mod gate;
 mod handshake;
 mod knobs;
 mod peer;
+mod personal;
 mod push;
 mod record;
 mod session;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use crate::authority::{Identification, origin};
 use crate::authorization_server;
 use crate::web::{self, Answer, Incoming, WebServer, bytes_reply};
+use personal::PersonalTokens;
 use push::Listener;
 use session::Sessions;
 
@@ -72,6 +74,16 @@ impl McpServer {
         eras: Eras,
     ) -> io::Result<Self> {
         Self::start(Some(authorization.clone()), Some(identity), eras).await
+    }
+
+    /// Starts one that lets in whom it has made a personal token for, and offers no sign-in.
+    pub async fn personal(eras: Eras) -> io::Result<Self> {
+        let listener = WebServer::bind(0).await?;
+        let mut handle = Handle::new(origin(None, listener.local_addr()?), None, eras);
+        if let Some(inner) = Arc::get_mut(&mut handle.0) {
+            inner.tokens_only = true;
+        }
+        Ok(Self::serve(listener, None, handle))
     }
 
     /// Starts one that lets everybody in, and counts credentials that it never asked for.
@@ -141,6 +153,8 @@ impl Handle {
         Self(Arc::new(Inner {
             origin,
             authorization,
+            tokens_only: false,
+            personal: Mutex::default(),
             eras,
             knobs: Mutex::default(),
             stats: Mutex::default(),
@@ -156,6 +170,16 @@ impl Handle {
     /// The URL that is called.
     pub fn endpoint(&self) -> String {
         format!("{}{PATH}", self.0.origin)
+    }
+
+    /// Makes a personal token for a person. Servers that offer a sign-in take them, too.
+    pub fn make_token(&self, person: &str) -> String {
+        self.0.personal().make(person)
+    }
+
+    /// Lets nobody in by it any more.
+    pub fn revoke_token(&self, token: &str) {
+        self.0.personal().revoke(token);
     }
 
     /// Changes the behaviour from the next request on.
@@ -233,6 +257,9 @@ impl Handle {
 struct Inner {
     origin: String,
     authorization: Option<authorization_server::Handle>,
+    /// Nobody comes in without a personal token.
+    tokens_only: bool,
+    personal: Mutex<PersonalTokens>,
     eras: Eras,
     knobs: Mutex<Knobs>,
     stats: Mutex<Stats>,
@@ -247,6 +274,10 @@ struct Inner {
 impl Inner {
     fn knobs(&self) -> Knobs {
         self.knobs.lock().expect("no holder of this lock panics").clone()
+    }
+
+    fn personal(&self) -> MutexGuard<'_, PersonalTokens> {
+        self.personal.lock().expect("no holder of this lock panics")
     }
 
     fn stats(&self) -> MutexGuard<'_, Stats> {

@@ -15,6 +15,15 @@ pub(super) struct Visitor {
 }
 
 pub(super) fn admit(inner: &Inner, request: &Incoming) -> Result<Visitor, Box<Response<Body>>> {
+    match request.bearer().and_then(|token| inner.personal().look_up(token)) {
+        Some((person, true)) => return Ok(Visitor { person: Some(person) }),
+        Some((_, false)) => return Err(Box::new(challenge(inner, Some("invalid_token")))),
+        None if inner.tokens_only => {
+            let error = request.bearer().map(|_| "invalid_token");
+            return Err(Box::new(challenge(inner, error)));
+        }
+        None => {}
+    }
     let Some(authorization) = &inner.authorization else {
         inner.stats().unexpected_credentials += u64::from(request.header("authorization").is_some());
         return Ok(Visitor { person: None });
@@ -42,7 +51,11 @@ pub(super) fn admit(inner: &Inner, request: &Incoming) -> Result<Visitor, Box<Re
 
 /// Whose token a request bears, good or not.
 pub(super) fn bearer_of(inner: &Inner, request: &Incoming) -> Option<String> {
-    Some(inner.authorization.as_ref()?.introspect(request.bearer()?)?.person)
+    let token = request.bearer()?;
+    match inner.personal().look_up(token) {
+        Some((person, _)) => Some(person),
+        None => Some(inner.authorization.as_ref()?.introspect(token)?.person),
+    }
 }
 
 /// 401 with `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1).
@@ -54,6 +67,7 @@ fn challenge(inner: &Inner, error: Option<&str>) -> Response<Body> {
         parameters.push(format!("error=\"{error}\""));
     }
     if knobs.metadata_in_challenge
+        && !inner.tokens_only
         && let Some(place) = knobs.metadata_places.first()
     {
         parameters.push(format!("resource_metadata=\"{}{}\"", inner.origin, metadata_path(*place)));

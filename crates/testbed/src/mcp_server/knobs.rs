@@ -50,6 +50,10 @@ pub struct Knobs {
     pub refuse_tokens: u32,
     /// `tools/call` is answered with 403 `insufficient_scope` for this scope.
     pub insufficient_scope: Option<String>,
+    /// The tools `whoami` and `get_me` name this person, whoever asks.
+    pub whoami_as: Option<String>,
+    /// The tools `whoami` and `get_me` answer this result, whoever asks.
+    pub whoami_result: Option<serde_json::Value>,
     /// POST is answered with this status and nothing else.
     pub status: Option<u16>,
     /// POST is answered with 307 to this address, which no token may follow.
@@ -81,6 +85,8 @@ impl Default for Knobs {
             check_resource: true,
             refuse_tokens: 0,
             insufficient_scope: None,
+            whoami_as: None,
+            whoami_result: None,
             status: None,
             redirect: None,
             delay_ms: 0,

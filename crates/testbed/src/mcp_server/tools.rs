@@ -47,6 +47,7 @@ pub(super) async fn answer(call: &Call, method: &str, params: &Value) -> Result<
 fn tools(call: &Call) -> Vec<Value> {
     let mut tools = vec![
         declared("whoami", "Answers the verified subject of the caller", &json!({})),
+        declared("get_me", "Answers the caller as an object", &json!({})),
         declared("echo", "Answers its argument", &json!({"message": {"type": "string"}})),
         declared("slow", "whoami after a while, with progress", &json!({"ms": {"type": "integer"}})),
         declared("big", "Answers so many letters", &json!({"bytes": {"type": "integer"}})),
@@ -73,7 +74,7 @@ async fn tool(call: &Call, params: &Value) -> Result<Value, RpcError> {
     let (name, arguments) = (params["name"].as_str().unwrap_or_default(), &params["arguments"]);
     *call.inner.stats().tool_calls.entry(call.person().to_owned()).or_default() += 1;
     match name {
-        "whoami" => Ok(text(call.person())),
+        "whoami" | "get_me" => Ok(who(call, name)),
         "echo" => Ok(text(arguments["message"].as_str().unwrap_or_default())),
         "slow" => {
             slow(call, arguments["ms"].as_u64().unwrap_or(1000)).await;
@@ -97,6 +98,19 @@ async fn tool(call: &Call, params: &Value) -> Result<Value, RpcError> {
         "fail" => Ok(json!({"content": [{"type": "text", "text": "it failed"}], "isError": true})),
         _ if name == format!("of-{}", call.person()) => Ok(text(call.person())),
         _ => Err(RpcError::new(INVALID_PARAMS, "no such tool")),
+    }
+}
+
+/// The caller by one tool or the other, unless a knob has it lie.
+fn who(call: &Call, tool: &str) -> Value {
+    let knobs = call.inner.knobs();
+    if let Some(result) = knobs.whoami_result {
+        return result;
+    }
+    let person = knobs.whoami_as.as_deref().unwrap_or(call.person());
+    match tool {
+        "get_me" => text(&json!({"id": format!("id-of-{person}"), "login": person}).to_string()),
+        _ => text(person),
     }
 }
 
