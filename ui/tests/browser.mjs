@@ -46,7 +46,7 @@ async function play(flow, person) {
 async function pointerless() {
   const pointer = /\.(click|dblclick|tap|hover|check|uncheck|setChecked|selectOption|dragTo|dispatchEvent|fill|focus)\(|\.mouse\b|\.touchscreen\b/;
   expect(pointer.test('page.getByText("x").click()'), "the check does not find a click");
-  for (const file of ["keyboard.mjs", "flows.mjs", "flows_apps.mjs"]) {
+  for (const file of ["keyboard.mjs", "flows.mjs", "flows_apps.mjs", "flows_tokens.mjs"]) {
     const found = readFileSync(new URL(file, import.meta.url), "utf8").match(pointer);
     expect(found === null, `${file} says ${found?.[0]}`);
   }

@@ -1,6 +1,7 @@
 // Every flow, in words that a mouse and a keyboard both understand. `by` is the person, `page` is only looked at.
 import { expect } from "./stage.mjs";
 import { flowsOfApps } from "./flows_apps.mjs";
+import { flowsOfTokens } from "./flows_tokens.mjs";
 
 const id = (page, name) => page.getByTestId(name).first();
 const button = (page, name) => page.getByRole("button", { name, exact: true }).first();
@@ -340,4 +341,5 @@ export const flows = {
     },
   },
   ...flowsOfApps,
+  ...flowsOfTokens,
 };

@@ -171,9 +171,10 @@ export function removeAccount(model: Model, account: AccountView): void {
   };
 }
 
-function tellGone(model: Model, gone: { signed_out: unknown[]; pending: number; not_revocable: number }): void {
+function tellGone(model: Model, gone: { signed_out: unknown[]; pending: number; not_revocable: number; pasted: number }): void {
   const words = [en.said.signedOut(gone.signed_out.length)];
   if (gone.pending > 0) words.push(en.said.pendingOut(gone.pending));
+  if (gone.pasted > 0) words.push(en.said.pastedOut(gone.pasted));
   if (gone.not_revocable > 0) words.push(en.said.notRevocable(gone.not_revocable));
   model.toasts.say(words.join(" "));
 }

@@ -139,7 +139,7 @@ export class Model {
 
   /** Whom to sign in again there: the one in use. */
   needing(server: ServerId): string | null {
-    const grant = this.server(server)?.grants.find((one) => one.selected && one.state === "needs_sign_in");
+    const grant = this.server(server)?.grants.find((one) => one.selected && (one.state === "needs_sign_in" || one.state === "revoked_by_server"));
     return grant?.account.id ?? null;
   }
 

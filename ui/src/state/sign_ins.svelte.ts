@@ -1,7 +1,7 @@
 // Sign-ins under way, as this window knows them: from events as they come, from the status after the window was reopened.
 import { call, type Host } from "../ipc/call";
 import { en } from "../text/en";
-import type { AccountId, ServerId, SignInId, SignInStep, SignInView } from "../ipc/generated/wire";
+import type { AccountId, ServerId, SignInId, SignInStep, SignInView, SignInWay } from "../ipc/generated/wire";
 
 /** One sign-in, from its begin to its end and a little longer: the sheet still shows how it ended. */
 export interface SignIn {
@@ -25,10 +25,10 @@ export class SignIns {
     this.#host = host;
   }
 
-  /** Begins one. Rejects with an `AgentError`. */
-  async begin(server: ServerId, account: AccountId | null, select: boolean): Promise<SignIn> {
+  /** Begins one. Rejects with an `AgentError`. A token in `way` goes to the agent and is kept nowhere here. */
+  async begin(server: ServerId, account: AccountId | null, select: boolean, way: SignInWay = { by: "browser" }): Promise<SignIn> {
     const { sign_in } = await call(this.#host, "begin_sign_in", {
-      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, way: { by: "browser" }, timeout: WAITS,
+      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, way, timeout: WAITS,
     });
     const steps = this.all.get(sign_in)?.steps ?? this.#early.get(sign_in) ?? [];
     this.#early.delete(sign_in);

@@ -6,7 +6,7 @@ export type Group = "attention" | "connected" | "blocked" | "others";
 export const GROUPS = ["attention", "connected", "blocked", "others"] as const satisfies readonly Group[];
 
 const GROUP_OF: Record<ServerState, Group> = {
-  needs_sign_in: "attention", nobody_chosen: "attention", unreachable: "attention", connected: "connected", renewing: "connected", switching: "connected", open: "connected",
+  needs_sign_in: "attention", revoked_by_server: "attention", nobody_chosen: "attention", unreachable: "attention", connected: "connected", renewing: "connected", switching: "connected", open: "connected",
   blocked: "blocked", signed_out: "others", paused: "others",
 };
 

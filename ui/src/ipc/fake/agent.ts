@@ -116,7 +116,7 @@ export class FakeAgent {
         case "remove_server":
           status.servers = status.servers.filter((one) => one.id !== request.server);
           status.sessions = status.sessions.filter((one) => one.server !== request.server);
-          return { kind: "signed_out", signed_out: [], pending: 0, not_revocable: 0 };
+          return { kind: "signed_out", signed_out: [], pending: 0, not_revocable: 0, pasted: 0 };
         case "sign_out":
           return this.#signOut([this.#server(request.server)], request.all ? null : request.account);
         case "remove_account":
@@ -181,6 +181,7 @@ export class FakeAgent {
     const made = newServer(id, request.label ?? url.host, {
       endpoint: url.href, origin: request.imported_from === null ? { kind: "hand-made" } : { kind: "imported", app: request.imported_from },
       registration: request.registration, private_network: request.private_network, private_ca: request.ca !== null,
+      whoami: request.whoami, ...(request.personal_token ? { auth: "bearer", issuer: null } : {}),
       ...(url.hostname.startsWith("open") ? { auth: "none", issuer: null } : {}),
     });
     this.world.status.servers.push(made);
@@ -190,13 +191,15 @@ export class FakeAgent {
 
   #signOut(servers: ServerView[], account: string | null): Response {
     const gone: [string, string][] = [];
+    let pasted = 0;
     for (const server of servers) {
       const leaving = server.grants.filter((one) => account === null || one.account.id === account || one.account.label === account);
       gone.push(...leaving.map((one): [string, string] => [server.id, one.account.label]));
+      pasted += leaving.filter((one) => one.pasted).length;
       server.grants = server.grants.filter((one) => !leaving.includes(one));
       if (leaving.some((one) => one.account.id === server.selected)) server.selected = null;
     }
-    return { kind: "signed_out", signed_out: gone, pending: 0, not_revocable: 0 };
+    return { kind: "signed_out", signed_out: gone, pending: 0, not_revocable: 0, pasted };
   }
 
   #use(request: Of<"use_account">): Response {

@@ -1,4 +1,5 @@
 // The scenes: one world each, named in the address as `?scene=`.
+import type { GrantView } from "../generated/wire";
 import { hostile } from "./hostile";
 import { lists } from "./lists";
 import { apps, found } from "./files";
@@ -8,6 +9,7 @@ export const scenes = [
   "empty", "first-run", "servers", "one", "needs-sign-in", "stopped", "starting", "incompatible", "broken", "slow",
   "offline", "keychain-locked", "keychain-absent", "many", "hostile", "presets", "no-tray", "disk-full", "changed-outside",
   "app-running", "unverified", "wrong-person", "signing-in", "unsaved", "dark", "open", "switching",
+  "tokens",
 ] as const;
 export type Scene = (typeof scenes)[number];
 
@@ -149,6 +151,17 @@ const MAKE: Record<Scene, () => World> = {
   open: () => {
     const made = full();
     made.shell.open = { page: "sign_in", server: "linear" };
+    return made;
+  },
+  tokens: () => {
+    const told = (id: string, label: string, at: string) => account(id, label, { email: null, email_verified: false, subject: null, proof: "whoami", issuer: at });
+    const pasted = { pasted: true, renewable: false, renewed_at: null, scopes: [] };
+    const builds = server("builds", "Builds", { auth: "bearer", issuer: null, whoami: "current_user:id" });
+    const ana = told("a-ana", "ana", "https://builds.acme.example");
+    const code = server("code", "Code", { auth: "bearer", issuer: null, whoami: "get_me:id", selected: ana.id, grants: [grant(ana, { ...pasted, state: "revoked_by_server" } as Partial<GrantView>), grant(told("a-ben", "ben", "https://code.acme.example"), { ...pasted, expires_at: now() + 3 * 86400 })] });
+    const plans = server("plans", "Plans", { selected: "a-home", grants: [grant(account("a-home", "home plans", { email: null, proof: "unknown", subject: null }), { ...pasted, expires_at: null })] });
+    const made = world({ visitors: visitors() });
+    made.status.servers = [builds, code, plans];
     return made;
   },
   switching: () => {

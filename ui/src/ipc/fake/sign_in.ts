@@ -1,5 +1,5 @@
 // The fake agent's sign-ins: the same steps in the same order, with a browser that comes back by itself.
-import type { Error as AgentError, SignInStep, SignInView } from "../generated/wire";
+import type { Error as AgentError, SignInStep, SignInView, SignInWay } from "../generated/wire";
 import { account as newAccount, fault, grant, lapsed, now, settle, type World } from "./world";
 
 interface Wanted {
@@ -7,6 +7,7 @@ interface Wanted {
   account: string | null;
   select: boolean;
   timeout: number;
+  way: SignInWay;
 }
 
 export interface Pace {
@@ -78,6 +79,7 @@ export class SignIns {
     if (server === undefined) return;
     let cancelled = false;
     const given = new Promise<"cancelled">((resolve) => this.#cancels.set(view.sign_in, () => { cancelled = true; resolve("cancelled"); }));
+    if (wanted.way.by === "pasted") return this.#pasted(view, wanted, wanted.way.token);
     const host = new URL(server.endpoint).host;
     for (const what of [`reached ${host}: it asks for a sign-in`, "people sign in at login.acme.example", "Hallpass is known there as a client (dynamic registration)"]) {
       await pause(this.#pace.step);
@@ -122,6 +124,41 @@ export class SignIns {
     if (!came.servers.includes(server.id)) came.servers.push(server.id);
     settle(this.#world);
     this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: true, new_account: !known });
+    this.#end(view);
+  }
+
+  /** A personal token: looked at, shown to the server, kept. */
+  async #pasted(view: SignInView, wanted: Wanted, token: string): Promise<void> {
+    const server = this.#world.status.servers.find((one) => one.id === wanted.server);
+    if (server === undefined) return;
+    await pause(this.#pace.step);
+    if (/^<.*>$|^x{3,}$/i.test(token.trim())) {
+      return this.#fail(view, fault("usage", "that is a placeholder out of some documentation, and no token", `copy the token itself, whole, then: hallpass login ${server.id} --token-stdin`));
+    }
+    this.#step(view, { step: "found", what: `${server.id} is shown the token` });
+    await pause(this.#pace.step);
+    if (token.includes("revoked")) {
+      return this.#fail(view, fault("failed", `${server.id}: it refuses the token; nothing was kept`, `see whether it is whole and still valid where you made it, then: hallpass login ${server.id} --token-stdin`));
+    }
+    const who = token.split("-")[0] ?? "ana";
+    const known = server.grants.find((one) => one.account.label === who)?.account;
+    const expected = server.grants.find((one) => one.account.id === wanted.account)?.account;
+    if (expected !== undefined && expected !== known) {
+      return this.#fail(view, fault("wrong_person", `you signed in as ${who}, expected ${expected.label}; nothing was changed`, `to add ${who} as another account: hallpass login ${server.id}; or try again as ${expected.label}`));
+    }
+    const came = known ?? newAccount(`a-${who}`, who, { email: null, email_verified: false, subject: null, proof: "whoami", issuer: new URL(server.endpoint).origin });
+    if (known === undefined) {
+      this.#step(view, { step: "confirm", account: came });
+      const cancelled = new Promise<"cancelled">((resolve) => this.#cancels.set(view.sign_in, () => resolve("cancelled")));
+      const answer = await Promise.race([new Promise<boolean>((resolve) => this.#answers.set(view.sign_in, resolve)), cancelled]);
+      if (answer !== true) return this.#fail(view, CANCELLED);
+    }
+    const ends = wanted.way.by === "pasted" ? wanted.way.ends_at : null;
+    const made = grant(came, { pasted: true, renewable: false, renewed_at: null, scopes: [], expires_at: ends });
+    server.grants = [...server.grants.filter((one) => one.account.id !== came.id), made];
+    server.selected ??= came.id;
+    settle(this.#world);
+    this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: false, new_account: known === undefined });
     this.#end(view);
   }
 

@@ -42,13 +42,13 @@ const HOUR = 3600;
 export function account(id: string, label: string, over: Partial<AccountView> = {}): AccountView {
   return {
     id, label, name: null, email: label, email_verified: true, organization: null, issuer: "https://login.acme.example", subject: `sub-${id}`,
-    proof: "id_token", proven_at: now() - HOUR, servers: [], ...over,
+    proof: "id_token", proven_at: now() - HOUR, servers: [], pasted: [], ...over,
   };
 }
 
 export function grant(of: AccountView, over: Partial<GrantView> = {}): GrantView {
   return {
-    account: of, renewable: true, scopes: ["openid", "tickets:read"], expires_at: now() + HOUR, signed_in_at: now() - 40 * HOUR,
+    account: of, renewable: true, pasted: false, scopes: ["openid", "tickets:read"], expires_at: now() + HOUR, signed_in_at: now() - 40 * HOUR,
     renewed_at: now() - 1200, selected: false, state: "active", ...over,
   } as GrantView;
 }
@@ -62,7 +62,7 @@ export function server(id: string, label: string, over: Partial<ServerView> = {}
   return {
     id, label, endpoint: `https://${id}.acme.example/mcp`, auth: "oauth", state: "signed_out", origin: { kind: "hand-made" },
     headers: {}, registration: {}, development: false, private_network: false, era: "handshake", selected: null, grants: [],
-    bound_apps: {}, issuer: "https://login.acme.example", paused: false, closed: null, trouble: null, lists: [],
+    bound_apps: {}, issuer: "https://login.acme.example", whoami: null, paused: false, closed: null, trouble: null, lists: [],
     private_ca: false, ...over,
   };
 }
@@ -138,6 +138,6 @@ function stateOf(server: ServerView): ServerView["state"] {
   if (server.auth === "none") return "open";
   if (server.grants.length === 0) return "signed_out";
   if (chosen === undefined) return "nobody_chosen";
-  if (chosen.state === "needs_sign_in") return "needs_sign_in";
+  if (chosen.state === "needs_sign_in" || chosen.state === "revoked_by_server") return chosen.state;
   return server.state === "renewing" || server.state === "switching" ? server.state : "connected";
 }

@@ -1,0 +1,46 @@
+// The part of en.ts that says what to do next.
+import type { ErrorCode } from "../ipc/generated/wire";
+
+/** The next step after an error, where the agent's own speaks of commands or is silent. */
+export const next = {
+  instead: [
+    [/--(identity-provider|vouched-by|application|id-token-stdin|device|token-endpoint-auth)\b/, "This way of signing in is set up in a terminal: Hallpass’s commands “servers add” and “login” know it."],
+    [/--token-stdin|--personal-token|--expires/, "Make a token at the server, then paste it here: choose the server on the page Servers, then sign in."],
+    [/--whoami/, "Remove the server and add it again; the tool is named under More options."],
+    [/accounts remove/, "Remove that account on the page Accounts, then sign in again."],
+    [/--private-network/, "If that is right, add it again and allow addresses of private networks under More options."],
+    [/--client-(id|secret)/, "If an administrator gave you a client id and secret: remove the server, and add it again with both under More options."],
+    [/--(key)\b|presets remove/, "Stop following the list on the page Presets, then follow it again with the publisher’s key."],
+    [/presets (list|subscribe)/, "The page Presets shows the lists that are followed."],
+    [/profiles create/, "Save the choice as a profile first: the menu at the top right does that."],
+    [/agent stop/, "Quit Hallpass, then run in a terminal: hallpass agent stop. Open Hallpass again afterwards."],
+    [/agent (run|status)/, "Start the agent here, then try again."],
+    [/--start-over/, "Where tokens lie is chosen in a terminal, with Hallpass’s command “store use”."],
+    [/store unlock/, "Open the sealed files in a terminal, with Hallpass’s command “store unlock”; then try again."],
+    [/store use/, "Start a keychain service in your session, such as gnome-keyring or KWallet. On a machine without one, Hallpass’s command “store use sealed-file” in a terminal keeps tokens in sealed files."],
+    [/doctor/, "Run the health check on the page Settings: it says what is wrong."],
+    [/apps (connect|restore)/, "The page Apps connects an app, and puts back what was in its file."],
+    [/--(expect|yes|same-person|as)\b/, "Sign in again, and answer the question in this window."],
+    [/--(timeout)\b/, "Try again: you have ten minutes each time."],
+    [/--id\b/, "Choose another name."],
+    [/hallpass (login|switch)|--(account|all)\b/, "Choose the server on the page Servers, and sign in or choose an account there."],
+    [/servers test/, "Open the server on the page Servers and press Test: it shows more."],
+    [/servers (list|add)|accounts list/, "The page Servers shows all that are here."],
+  ] satisfies [RegExp, string][] as readonly (readonly [RegExp, string])[],
+  byCode: {
+    failed: "Try again; if it stays so, run the health check on the page Settings.",
+    usage: "Change what you entered, then try again.",
+    not_found: "Look at the list again: it may have been removed meanwhile.",
+    ambiguous: "Choose one of them by name.",
+    sign_in_needed: "Sign in to that server first.",
+    confirmation_needed: "Start again, and answer the question in this window.",
+    wrong_person: "Sign out at the issuer in your browser, then try again.",
+    unreachable: "Look at your network, then try again.",
+    keychain_locked: "Unlock your keychain, then try again. Nothing was lost.",
+    keychain_absent: "Start a keychain service in your session, such as gnome-keyring or KWallet, then try again.",
+    changed_outside: "Look at the new change, then say yes to it.",
+    app_running: "Quit that app, then try again.",
+    agent_unavailable: "Start the agent, then try again.",
+    cancelled: "Start it again if that was not meant.",
+  } satisfies Record<ErrorCode, string>,
+} as const;
