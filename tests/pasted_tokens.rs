@@ -52,6 +52,11 @@ async fn two_people_paste_their_tokens_and_nobody_acts_as_the_other() {
         needed.err.contains("takes a personal token") && needed.err.contains("--token-stdin"),
         "{needed:?}"
     );
+    let tested = world.run(&["servers", "test", SERVER]).await.ok();
+    assert!(
+        tested.out.contains("takes a personal token") && tested.err.contains("tool whoami alone"),
+        "{tested:?}"
+    );
     let (ana, ben) = (world.server.handle().make_token("ana"), world.server.handle().make_token("ben"));
     let unasked = world.paste(&ana, &[]).await.fails(2);
     assert!(
@@ -386,6 +391,31 @@ async fn a_renewal_that_the_whoami_tool_calls_somebody_elses_is_handed_to_nobody
     let said = refusal(&host).await;
     assert!(said.contains("another person"), "{said}");
     assert_eq!(world.shown().await["grants"][0]["state"], "needs_sign_in");
+}
+
+#[tokio::test]
+async fn whom_nothing_proved_stays_who_they_were_when_a_tool_is_named_later_and_they_say_so() {
+    let world = token_world(Eras::Both).await;
+    world.add_token_server(&[]).await;
+    let token = world.server.handle().make_token("ana");
+    world.paste(&token, &["--yes", "--as", "work"]).await.ok();
+    let id = world.shown().await["grants"][0]["account"]["id"].clone();
+    world.run(&["agent", "stop"]).await.ok();
+    let mut state = world.state();
+    state["servers"][SERVER]["whoami"] = json!("whoami");
+    std::fs::write(world.root().join("state/state.json"), state.to_string()).unwrap();
+    let unsaid = world.paste(&token, &["--account", "work"]).await.fails(2);
+    assert!(unsaid.err.contains("--same-person"), "{unsaid:?}");
+    world.paste(&token, &["--account", "work", "--same-person"]).await.ok();
+    let account = world.shown().await["grants"][0]["account"].clone();
+    assert_eq!(
+        (&account["id"], &account["proof"], &account["label"]),
+        (&id, &json!("whoami"), &json!("work"))
+    );
+    // From now on it is she and nobody else.
+    let ben = world.server.handle().make_token("ben");
+    let wrong = world.paste(&ben, &["--account", "work", "--same-person"]).await.fails(1);
+    assert!(wrong.err.contains("you signed in as ben, expected work"), "{wrong:?}");
 }
 
 fn get_me(world: &World) -> usize {

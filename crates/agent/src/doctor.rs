@@ -216,7 +216,12 @@ fn pasted_check(state: &State, grant: &Grant, now: UnixTime) -> Option<CheckView
     let (found, how) = if end <= now {
         (CheckState::Problem, "has ended".to_owned())
     } else {
-        (CheckState::Warning, format!("ends in {} days", end.since(now).as_secs() / 86_400))
+        let left = match end.since(now).as_secs() / 86_400 {
+            0 => "within a day".to_owned(),
+            1 => "in 1 day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        (CheckState::Warning, format!("ends {left}"))
     };
     Some(token_check(state, grant, found, &how))
 }

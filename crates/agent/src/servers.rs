@@ -73,7 +73,14 @@ impl Agent {
                 oauth::issuer_metadata(&*http, issuer).await.map_err(|error| of_discovery(&error))?;
             (AuthKind::IdentityProvider, Some(metadata.issuer))
         } else if personal_token {
-            (self.asks_for_a_token(&endpoint, &headers, access).await?, None)
+            if !self.asks_who_is_there(&endpoint, &headers, access).await? {
+                return Err(Error::new(
+                    ErrorCode::Usage,
+                    format!("{endpoint} answers anybody, so it takes no token"),
+                )
+                .hint("leave --personal-token out"));
+            }
+            (AuthKind::Bearer, None)
         } else {
             match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await? {
                 Discovered::Open => (AuthKind::None, None),
@@ -114,21 +121,17 @@ impl Agent {
         .map_err(error::of_state)
     }
 
-    /// A server that asks who is there, and how it offers a sign-in is none of our business.
-    async fn asks_for_a_token(
+    /// Whether a server wants to know who is there; how it offers a sign-in is not looked at.
+    async fn asks_who_is_there(
         &self,
         endpoint: &Endpoint,
         headers: &BTreeMap<String, String>,
         access: Access<'_>,
-    ) -> Result<AuthKind, Error> {
+    ) -> Result<bool, Error> {
         let http = self.network.http(endpoint, access)?;
         let options = DiscoveryOptions { headers: headers.clone(), pin: ServerPin::default() };
         let asks = oauth::asks_who_is_there(&*http, endpoint, &options).await;
-        if asks.map_err(|error| of_discovery(&error))? {
-            return Ok(AuthKind::Bearer);
-        }
-        Err(Error::new(ErrorCode::Usage, format!("{endpoint} answers anybody, so it takes no token"))
-            .hint("leave --personal-token out"))
+        asks.map_err(|error| of_discovery(&error))
     }
 
     /// Puts the secret of a pre-registered client into the keychain.
@@ -173,21 +176,24 @@ impl Agent {
     /// Asks a Server anew and says what it answers. Changes nothing.
     pub(crate) async fn test_server(self: &Arc<Self>, id: &ServerId) -> Result<DiscoveryView, Error> {
         let server = self.read(|state| state.servers.get(id).cloned()).ok_or_else(|| error::no_server(id))?;
-        let mut steps = Vec::new();
+        let (mut steps, mut warnings) = (Vec::new(), Vec::new());
         let found = match server.auth {
             AuthKind::IdentityProvider => {
                 Some(Discovered::Protected(Box::new(provider::find(self, &server).await?)))
             }
             AuthKind::Bearer => {
-                self.asks_for_a_token(&server.endpoint, &server.headers, Access::of(&server)).await?;
-                steps.push("it asks for a token".to_owned());
+                let asks = self.asks_who_is_there(&server.endpoint, &server.headers, Access::of(&server));
+                if asks.await? {
+                    steps.push("it asks for a token".to_owned());
+                } else {
+                    warnings.push("it took a token when it was added, and answers anybody now".to_owned());
+                }
                 None
             }
             AuthKind::Oauth | AuthKind::None => Some(
                 self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?,
             ),
         };
-        let mut warnings = Vec::new();
         let told = server.whoami().map_or_else(
             || "nothing here can prove who signs in: accounts will be shown as unverified".to_owned(),
             |(asked, _)| format!("who signs in is proven by the server's own tool {} alone", asked.tool()),

@@ -192,7 +192,7 @@ impl Fresh<'_> {
             }
             Came::Told(key, person) => {
                 let label = people::free_label(state, &[wish, Some(person.label())]);
-                let name = person.named.label.clone();
+                let name = Some(person.label().to_owned());
                 Account { name, ..account(key.clone(), label, ProofKind::Whoami) }
             }
             Came::Unverified => {

@@ -90,6 +90,14 @@ fn proven(state: &State, wanted: &Wanted, identity: &Identity) -> Decision {
 /// The same by the word of the server's own tool, whose names for people are no address.
 fn told(state: &State, wanted: &Wanted, key: &AccountKey, person: &Person) -> Decision {
     let who = Who { key, id: &person.named.id, words: person.label() };
+    // Whom nothing proved may turn out to be somebody whom the tool names by now, if they say so and nobody else is.
+    if let Some(account) = expected_account(state, wanted)
+        && matches!(&account.key, AccountKey::Unverified { server, .. } if *server == wanted.server)
+        && wanted.expect.is_none()
+        && state.account_by_key(key).is_none()
+    {
+        return still(wanted, account);
+    }
     if let Some(refused) = not_expected(state, wanted, who) {
         return refused;
     }
@@ -141,15 +149,15 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
         );
     }
     if let Some(account) = expected_account(state, wanted) {
-        return match (&account.key, wanted.same_person, wanted.approval) {
-            (AccountKey::Application { .. }, _, _) => Decision::Refuse(
+        return match &account.key {
+            AccountKey::Application { .. } => Decision::Refuse(
                 Error::new(
                     ErrorCode::WrongPerson,
                     format!("{} is an application, and a person came back", account.label),
                 )
                 .hint(format!("to sign it in: hallpass login {} --application", wanted.server)),
             ),
-            (AccountKey::Subject { .. }, _, _) => Decision::Refuse(
+            AccountKey::Subject { .. } => Decision::Refuse(
                 Error::new(
                     ErrorCode::WrongPerson,
                     format!(
@@ -159,7 +167,7 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
                 )
                 .hint("nothing was changed; ask the server's operator why it names nobody any more"),
             ),
-            (AccountKey::Told { .. }, _, _) => Decision::Refuse(
+            AccountKey::Told { .. } => Decision::Refuse(
                 Error::new(
                     ErrorCode::WrongPerson,
                     format!(
@@ -169,7 +177,7 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
                 )
                 .hint("nothing was changed; try again in a moment"),
             ),
-            (AccountKey::Unverified { server, .. }, _, _) if *server != wanted.server => Decision::Refuse(
+            AccountKey::Unverified { server, .. } if *server != wanted.server => Decision::Refuse(
                 Error::new(
                     ErrorCode::WrongPerson,
                     format!(
@@ -179,18 +187,7 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
                 )
                 .hint(format!("run: hallpass login {}", wanted.server)),
             ),
-            (AccountKey::Unverified { .. }, true, _) => Decision::Save(account.id.clone()),
-            (AccountKey::Unverified { .. }, false, Approval::Ask) => {
-                Decision::AskWhetherSame(account.id.clone())
-            }
-            // `--yes` never answers "is this still ana?".
-            (AccountKey::Unverified { .. }, false, Approval::Yes | Approval::ExpectOnly) => Decision::Refuse(
-                Error::new(
-                    ErrorCode::ConfirmationNeeded,
-                    format!("nothing proves that this is still {}", account.label),
-                )
-                .hint("if you are sure, say --same-person"),
-            ),
+            AccountKey::Unverified { .. } => still(wanted, account),
         };
     }
     match wanted.approval {
@@ -202,6 +199,22 @@ fn unverified(state: &State, wanted: &Wanted) -> Decision {
                 "nothing proves who signed in, and nobody can be asked whether to use it",
             )
             .hint("say --yes to add an unverified account, and name it with --as"),
+        ),
+    }
+}
+
+/// Whether this is still the person whom nothing proved: theirs to say.
+fn still(wanted: &Wanted, account: &Account) -> Decision {
+    match (wanted.same_person, wanted.approval) {
+        (true, _) => Decision::Save(account.id.clone()),
+        (false, Approval::Ask) => Decision::AskWhetherSame(account.id.clone()),
+        // `--yes` never answers "is this still ana?".
+        (false, Approval::Yes | Approval::ExpectOnly) => Decision::Refuse(
+            Error::new(
+                ErrorCode::ConfirmationNeeded,
+                format!("nothing proves that this is still {}", account.label),
+            )
+            .hint("if you are sure, say --same-person"),
         ),
     }
 }

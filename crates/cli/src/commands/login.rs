@@ -110,7 +110,12 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
             }
             SignInStep::SamePerson { account } => {
-                let question = format!("Nothing proves who came back. Is this still {}?", who(&account));
+                let called = account.name.as_ref().filter(|_| account.proof == ProofKind::Whoami);
+                let how = called.map_or_else(
+                    || "Nothing proves who came back".to_owned(),
+                    |name| format!("The server calls this {name}"),
+                );
+                let question = format!("{how}. Is this still {}?", account.label);
                 let yes = ask(question).await;
                 link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
             }

@@ -204,6 +204,14 @@ fn whom_a_whoami_tool_names_is_recognised_and_is_never_a_proven_person() {
     // A tool that names nobody today does not make it the same person, whatever is said beforehand.
     let again = Wanted { account: Some(id("told")), same_person: true, ..wanted(Approval::Yes) };
     assert_eq!(code(&decide(&state, &again, &Came::Unverified)), ErrorCode::WrongPerson);
+    // Whom nothing proved may be whom it names now, if they say so.
+    let nobody =
+        |approval, same_person| Wanted { account: Some(id("nobody")), same_person, ..wanted(approval) };
+    let asked = decide(&state, &nobody(Approval::Ask, false), &told("ben"));
+    assert_eq!(asked, Decision::AskWhetherSame(id("nobody")));
+    assert_eq!(decide(&state, &nobody(Approval::Yes, true), &told("ben")), Decision::Save(id("nobody")));
+    let unsaid = decide(&state, &nobody(Approval::Yes, false), &told("ben"));
+    assert_eq!(code(&unsaid), ErrorCode::ConfirmationNeeded);
     // What a tool calls an address is none that anybody verified.
     for (expect, fits) in [("ben", true), ("ben@corp", false), ("ana", false)] {
         let expecting = Wanted { expect: Some(expect.into()), ..wanted(Approval::ExpectOnly) };
