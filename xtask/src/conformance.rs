@@ -292,7 +292,7 @@ impl Table {
     fn judge(&self) -> Result<(), String> {
         let mut faults = Vec::new();
         for (scenario, column, outcome) in self.outcomes() {
-            if outcome.verdict != "P" && expected_miss(scenario, column, outcome).is_none() {
+            if outcome.verdict != "P" {
                 faults.push(format!("{scenario} ({column}): {} {}", outcome.verdict, outcome.reason));
             }
             if outcome.verdict == "P" && !ended_as_it_should(scenario, &outcome.said) {
@@ -309,36 +309,20 @@ impl Table {
     }
 }
 
-/// The known reason where there is one, else what the suite said, once.
+/// What a pass means where that wants a word; else what the suite said, once.
 fn why(scenario: &str, outcomes: &BTreeMap<&'static str, Outcome>) -> String {
     let mut reasons: Vec<String> = Vec::new();
-    for (column, outcome) in outcomes {
-        let reason = match expected_miss(scenario, column, outcome) {
-            _ if outcome.verdict == "P" => match PASSES.iter().find(|(name, _)| *name == scenario) {
-                Some((_, meaning)) => (*meaning).to_owned(),
-                None => continue,
-            },
-            Some(known) => known.to_owned(),
-            None => outcome.reason.replace('|', "\\|"),
+    for outcome in outcomes.values() {
+        let reason = match PASSES.iter().find(|(name, _)| *name == scenario) {
+            _ if outcome.verdict != "P" => outcome.reason.replace('|', "\\|"),
+            Some((_, meaning)) => (*meaning).to_owned(),
+            None => continue,
         };
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
     reasons.join("; ")
-}
-
-/// Why a scenario may miss for now.
-fn expected_miss(scenario: &str, column: &str, outcome: &Outcome) -> Option<&'static str> {
-    let known = EXPECTED_MISSES.iter().find(|(name, _)| *name == scenario).map(|(_, reason)| *reason);
-    if column != "26L" {
-        return known;
-    }
-    // The host must have heard why.
-    ONE_CLEAR_ERROR
-        .iter()
-        .any(|words| outcome.said.contains(words))
-        .then_some("26L: no translation between the eras yet; the host gets one clear error")
 }
 
 /// The suite lets a driver fail in scenarios that have to be refused, whatever the reason; we do not.
@@ -367,10 +351,11 @@ const EXTENSION_SCENARIOS: &[&str] = &[
     "auth/enterprise-managed-authorization",
 ];
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column { name: "25", revision: "2025-11-25", host: "legacy", count: 18, named: None, in_gate: true },
     Column { name: "26M", revision: "2026-07-28", host: "modern", count: 32, named: None, in_gate: true },
     Column { name: "26L", revision: "2026-07-28", host: "legacy", count: 32, named: None, in_gate: false },
+    Column { name: "25M", revision: "2025-11-25", host: "modern", count: 18, named: None, in_gate: false },
     Column {
         name: "03",
         revision: "2025-03-26",
@@ -389,12 +374,6 @@ const COLUMNS: [Column; 5] = [
     },
 ];
 
-/// Remove a line when its scenario passes.
-const EXPECTED_MISSES: [(&str, &str); 2] = [
-    ("http-custom-headers", "`x-mcp-header` annotations are not mirrored yet"),
-    ("http-invalid-tool-headers", "tools with invalid `x-mcp-header` annotations are not left out yet"),
-];
-
 /// Scenarios that have to be refused, and what the person is told.
 const REFUSALS: [(&str, &str); 6] = [
     ("auth/resource-mismatch", "speaks of another resource"),
@@ -404,11 +383,6 @@ const REFUSALS: [(&str, &str); 6] = [
     ("auth/iss-unexpected", "came from another authorization server"),
     ("auth/iss-normalized", "came from another authorization server"),
 ];
-
-/// What a host of the handshake era hears of a server without a handshake; the second where the mock answers
-/// `initialize` with an empty result.
-const ONE_CLEAR_ERROR: [&str; 2] =
-    ["it speaks only MCP 2026-07-28 or later", "the answer to `initialize` names no protocol version"];
 
 /// Passes that want a word.
 const PASSES: [(&str, &str); 4] = [
@@ -434,7 +408,7 @@ const HEADING: &str = "# Conformance
 
 The official MCP conformance suite (`@modelcontextprotocol/conformance` 0.2.0-alpha.12) against `hallpass bridge`: the
 scored client scenarios of the revisions 2025-11-25 (18) and 2026-07-28 (32), and the two of 2025-03-26 that are not scored.
-Written by `cargo xtask test --full`; the gate runs all columns but 26L. Logs: `target/conformance/<column>/<scenario>`.
+Written by `cargo xtask test --full`; the gate runs all columns but 26L and 25M. Logs: `target/conformance/<column>/<scenario>`.
 
 The suite starts `tests/conformance/driver.mjs`, which runs `hallpass servers add` and `hallpass login --yes` as a person
 would, with a scripted browser, and then has one MCP connection: the stdio of `hallpass bridge`. Where an error names a
@@ -447,7 +421,8 @@ person was told the reason which the scenario is about.
 
 P: every check passed. W: a warning (SHOULD). F: a check failed or the driver ended in an error. Columns: 25 = 2025-11-25
 with a stdio host of that era; 26M = 2026-07-28 with a host of that revision; 26L = 2026-07-28 with a host of the
-handshake era; 03 = 2025-03-26; ext = extensions, never scored.
+handshake era, and 25M = 2025-11-25 with a host of 2026-07-28: the bridge translates; 03 = 2025-03-26; ext = extensions,
+never scored.
 
 ";
 

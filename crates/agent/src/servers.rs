@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
 use model::{
-    AuthKind, ClientRegistration, Endpoint, EndpointError, Origin, PrivateAuthority, Reach,
+    AuthKind, ClientRegistration, Endpoint, EndpointError, Era, Origin, PrivateAuthority, Reach,
     RegistrationChoice, RegistrationKind, Secret, Server, ServerId, State, TokenEndpointAuth, WebAddress,
     WhoamiTool, header, secret_rules, visible,
 };
@@ -66,6 +66,7 @@ impl Agent {
         if let Some(provider) = &registration.vouched_by {
             self.read(|state| refuse_no_provider(state, provider))?;
         }
+        let mut era = None;
         let (auth, issuer) = if identity_provider {
             let http = self.network.http(&endpoint, access)?;
             let issuer = url.trim();
@@ -82,7 +83,12 @@ impl Agent {
             }
             (AuthKind::Bearer, None)
         } else {
-            match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut |_| {}).await? {
+            let mut look = |step| {
+                if step == Step::Stateless {
+                    era = Some(Era::Stateless);
+                }
+            };
+            match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut look).await? {
                 Discovered::Open => (AuthKind::None, None),
                 Discovered::Protected(protected) => (AuthKind::Oauth, Some(protected.issuer)),
             }
@@ -110,7 +116,7 @@ impl Agent {
                 whoami,
                 private_network,
                 authority,
-                era: None,
+                era,
                 listings: Vec::new(),
                 extra: serde_json::Map::new(),
             };
@@ -340,6 +346,7 @@ pub(crate) fn put_registration(
 pub(crate) fn words(step: &Step) -> String {
     match step {
         Step::Reached { status } => format!("reached the server (status {status})"),
+        Step::Stateless => "it speaks MCP 2026-07-28 or later".to_owned(),
         Step::NeedsSignIn => "it asks for a sign-in".to_owned(),
         Step::ResourceMetadata { url } => format!("read its protected resource metadata at {url}"),
         Step::ForeignMetadataIgnored { origin } => {

@@ -5,15 +5,11 @@ use token_lease::Closed;
 
 use model::Era;
 
+use crate::era::{HANDSHAKE, HANDSHAKES, STATELESS};
 use crate::error::{Failure, error_response, result_response};
 use crate::field::Field;
 use crate::lifecycle::{Bridge, Position};
 use crate::message::Message;
-
-/// Revisions with a handshake that the bridge carries.
-const HANDSHAKE_VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
-/// The stateless revision that is announced for a server that is known to speak it.
-const STATELESS_VERSION: &str = "2026-07-28";
 
 impl Bridge {
     /// Answers `initialize` now, if it still waits. Lists can be corrected later, capabilities cannot.
@@ -25,8 +21,7 @@ impl Bridge {
         let Some(initialize) = &self.host.initialize else { return };
         let Some(id) = initialize.raw(Field::Id) else { return };
         let asked = initialize.text(Field::ProtocolVersion);
-        let version =
-            asked.as_deref().filter(|v| HANDSHAKE_VERSIONS.contains(v)).unwrap_or("2025-11-25").to_owned();
+        let version = asked.as_deref().filter(|v| HANDSHAKES.contains(v)).unwrap_or(HANDSHAKE).to_owned();
         self.host.batches = version == "2025-03-26";
         let result = json!({
             "protocolVersion": version, "capabilities": capabilities(), "serverInfo": self.server_info(),
@@ -62,9 +57,10 @@ impl Bridge {
                 }
                 result
             }
-            "server/discover" if self.era == Some(Era::Stateless) => json!({
+            // Whatever the server speaks, an app of this revision will be understood.
+            "server/discover" if stateless || self.era == Some(Era::Stateless) => json!({
                 "resultType": "complete",
-                "supportedVersions": [STATELESS_VERSION],
+                "supportedVersions": [STATELESS],
                 "capabilities": capabilities(),
                 "ttlMs": 0,
                 "cacheScope": "private",
@@ -89,7 +85,8 @@ impl Bridge {
         self.position = Position::Closed(closed);
     }
 
-    fn server_info(&self) -> Value {
+    /// What the bridge says of the server where that says nothing.
+    pub(crate) fn server_info(&self) -> Value {
         json!({"name": self.voice.server, "title": self.voice.label, "version": env!("CARGO_PKG_VERSION")})
     }
 }

@@ -64,6 +64,12 @@ pub(crate) enum Failure {
     /// The host sent what cannot be carried.
     #[error("{0}")]
     Unsendable(String),
+    /// One of app and server says what the other's revision has no words for.
+    #[error("{0}")]
+    Untranslatable(String),
+    /// A call that answers a question which nobody asks any more.
+    #[error("the question that this request answers is not open any more")]
+    Forgotten,
 }
 
 impl Failure {
@@ -88,7 +94,9 @@ impl Failure {
             | Self::AgentLost { .. }
             | Self::Void
             | Self::OtherPerson { .. }
-            | Self::Unsendable(_) => None,
+            | Self::Unsendable(_)
+            | Self::Untranslatable(_)
+            | Self::Forgotten => None,
         }
     }
 
@@ -112,6 +120,8 @@ impl Failure {
             Self::Void => "signed_out",
             Self::OtherPerson { .. } => "other_person",
             Self::Unsendable(_) => "invalid_request",
+            Self::Untranslatable(_) => "not_translated",
+            Self::Forgotten => "not_open",
         }
     }
 
@@ -152,6 +162,8 @@ impl Failure {
             Self::AgentLost { hint, .. } => hint.clone(),
             Self::OtherPerson { began, .. } => format!("start it anew, or switch back to {began}"),
             Self::Unsendable(_) => "this is a fault of the app".to_owned(),
+            Self::Untranslatable(_) => "use an app that speaks the server's revision of MCP".to_owned(),
+            Self::Forgotten => "start it anew".to_owned(),
         }
     }
 }
@@ -199,7 +211,8 @@ impl Voice {
             Failure::AgentLost { .. }
             | Failure::Void
             | Failure::OtherPerson { .. }
-            | Failure::Unsendable(_) => {
+            | Failure::Unsendable(_)
+            | Failure::Forgotten => {
                 format!("{}: {failure}", self.label)
             }
             Failure::Unreachable(_)
@@ -213,7 +226,8 @@ impl Voice {
             | Failure::SessionLost
             | Failure::Rejected(_)
             | Failure::TooNarrow
-            | Failure::ModernOnly => format!("the server {}: {failure}", self.label),
+            | Failure::ModernOnly
+            | Failure::Untranslatable(_) => format!("the server {}: {failure}", self.label),
         };
         (message, failure.hint(&self.server))
     }
@@ -225,7 +239,15 @@ impl Voice {
             Failure::Closed(closed) => closed.person.as_ref().map(|p| p.account.as_str()).or(account),
             _ => account,
         };
-        let code = if matches!(failure, Failure::Unsendable(_)) { -32600 } else { -32000 };
+        let code = if matches!(failure, Failure::Unsendable(_)) {
+            -32600
+        } else if matches!(failure, Failure::Untranslatable(_)) {
+            -32601
+        } else if matches!(failure, Failure::Forgotten) {
+            -32602
+        } else {
+            -32000
+        };
         let data = json!({
             "code": failure.code(), "server": self.server, "account": account, "hint": hint,
         });

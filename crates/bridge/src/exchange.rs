@@ -31,6 +31,12 @@ pub(crate) enum Event {
     Message { session: SessionKey, call: Option<CallKey>, message: Message, last: bool },
     /// No answer will come for this call. With [`Failure::SessionLost`] comes the message, to be sent anew.
     Failed { call: CallKey, failure: Failure, unsent: Option<Message> },
+    /// A stateless request was turned away without being looked at, perhaps by a server that has to be told otherwise.
+    Refused(Box<Refused>),
+    /// The tools were listed anew for a call that was refused for want of headers.
+    Listed { call: CallKey, listing: Box<Listing> },
+    /// It is time for the next round of a call.
+    Again { call: CallKey },
     /// The server asked for (other) authorization; `generation` is what it was given.
     Unauthorized { session: SessionKey, generation: Option<u64>, reply: Reply },
     /// The server wants more rights than the token has; these are its challenges.
@@ -45,10 +51,28 @@ pub(crate) enum Event {
     Listening { session: SessionKey },
 }
 
-/// The answer to `initialize`.
-pub(crate) struct Opened {
-    pub(crate) message: Message,
-    pub(crate) session_id: Option<HeaderValue>,
+/// How a server can be talked to.
+pub(crate) enum Opened {
+    /// Its answer to `initialize`.
+    Session { message: Message, session_id: Option<HeaderValue> },
+    /// Its answer to `server/discover`: it knows no sessions.
+    Stateless { discovered: Message },
+}
+
+/// A stateless request that was answered with a 4xx.
+pub(crate) struct Refused {
+    pub(crate) call: CallKey,
+    pub(crate) request: Message,
+    /// The JSON-RPC error that came with it, or what its status says.
+    pub(crate) said: Result<Message, Failure>,
+}
+
+/// A refused call and the tools that there are now.
+pub(crate) struct Listing {
+    pub(crate) request: Message,
+    /// What the call was refused with.
+    pub(crate) said: Message,
+    pub(crate) pages: Vec<Message>,
 }
 
 /// A request of the host on its way.
@@ -83,6 +107,12 @@ impl Exchange {
         if answer.head.status == StatusCode::NOT_FOUND && handshake && self.upstream.has_session() {
             let _ = answer.whole(64 * 1024).await;
             return Err(Stopped { failure: Failure::SessionLost, unsent: Some(self.message) });
+        }
+        if !handshake && may_be_of_another_era(answer.head.status) {
+            let said = Box::pin(refusal(answer, &raw_id, bearer.as_ref())).await;
+            let refused = Refused { call: self.call, request: self.message, said };
+            self.upstream.report(Event::Refused(Box::new(refused))).await;
+            return Ok(());
         }
         // A large request is not kept beside a large answer.
         drop(self.message);
@@ -173,6 +203,11 @@ async fn resume(upstream: &Upstream, last_id: HeaderValue) -> Result<Option<Answ
     let (answer, _) =
         upstream.authorized(Method::GET, &headers, credential, Bytes::new(), Repeat::Safe).await?;
     Ok((answer.head.status == StatusCode::OK && answer.head.content == Content::Events).then_some(answer))
+}
+
+/// How servers turn away what they do not understand; the rest of 4xx speaks of the person.
+fn may_be_of_another_era(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 415)
 }
 
 /// What may be asked twice: it changes nothing.

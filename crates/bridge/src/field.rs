@@ -28,6 +28,7 @@ pub(crate) enum Field {
     ErrorMessage,
     Notifications,
     JsonRpc,
+    Level,
     Meta,
 }
 
@@ -113,6 +114,7 @@ const PARAMS: &[Row] = &[
     ("protocolVersion", Field::ProtocolVersion, Place::Other),
     ("requestState", Field::RequestState, Place::Other),
     ("notifications", Field::Notifications, Place::Other),
+    ("level", Field::Level, Place::Other),
 ];
 const META: &[Row] = &[
     ("io.modelcontextprotocol/protocolVersion", Field::MetaVersion, Place::Other),

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 
+use crate::era::Translation;
 use crate::error::error_response;
 use crate::field::Field;
+use crate::host::Answered;
 use crate::lifecycle::{Bridge, Position};
 use crate::message::{Invalid, Kind, Message, Parsed, id_of_start, parse, parse_seen};
 use crate::stdio::Line;
+use crate::translate_newer::cancellation;
 
 impl Bridge {
     /// Takes one line. Whatever it is, the next one is taken as well.
@@ -68,11 +71,11 @@ impl Bridge {
                 self.pass_on(owner, &message);
             }
             (Kind::Notification, _) => self.pass_on(None, &message),
-            (Kind::Response, _) => {
-                if let Some((session, line)) = self.asked.answer(&message) {
-                    self.post_answer(session, line);
-                }
-            }
+            (Kind::Response, _) => match self.asked.answer(&message) {
+                Some(Answered::Session(session, line)) => self.post_answer(session, line),
+                Some(Answered::Round(call, key)) => self.round_answered(call, &key, &message),
+                None => {}
+            },
         }
     }
 
@@ -82,8 +85,11 @@ impl Bridge {
             Position::Person(_) | Position::Open => self.current,
             Position::Unknown | Position::Refused(_) | Position::Closed(_) => None,
         };
-        if let Some(key) = owner.or(current) {
-            self.post(key, message.bytes().clone());
+        let Some(key) = owner.or(current) else { return };
+        match self.sessions.get(&key).map(|session| &session.translation) {
+            // No notification of an app has a place in 2026-07-28.
+            Some(Translation::OlderHost(_)) | None => {}
+            Some(Translation::NewerHost(_) | Translation::None) => self.post(key, message.bytes().clone()),
         }
     }
 
@@ -96,14 +102,16 @@ impl Bridge {
         let Some(key) = self.by_id.get(&id).copied() else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.cancelled = true;
-        let (session, handshake, sent) = (call.session, call.is_handshake(), call.task.is_some());
-        if handshake && sent {
-            self.post(session, message.bytes().clone());
+        let (session, in_session, is_sent) = (call.session, call.is_in_session(), call.task.is_some());
+        if in_session && is_sent {
+            let body = call.sent.as_ref().map_or_else(|| message.bytes().clone(), cancellation);
+            self.post(session, body);
             return;
         }
         if let Some(task) = call.task.take() {
             task.abort();
         }
         self.forget(key);
+        self.watch_resources(session);
     }
 }

@@ -6,12 +6,13 @@ use token_lease::{Closed, ClosedCode};
 
 use crate::authorization::{Credential, Reply};
 use crate::closed::no_such_method;
+use crate::era::{self, Translation};
 use crate::error::Failure;
-use crate::exchange::{CallKey, Event, SessionKey};
+use crate::exchange::{CallKey, Event, Listing, SessionKey};
 use crate::field::Field;
 use crate::lifecycle::Bridge;
 use crate::message::{Kind, Message};
-use crate::session::CallKind;
+use crate::session::{CallKind, Translated};
 
 impl Bridge {
     /// Takes what a task reports.
@@ -19,12 +20,20 @@ impl Bridge {
         match event {
             Event::Message { session, call, message, last } => {
                 self.server_message(session, call, &message);
-                if let Some(call) = call.filter(|_| last) {
+                let waits =
+                    |call: &CallKey| self.calls.get(call).is_some_and(|call| !call.is_between_rounds());
+                if let Some(call) = call.filter(|call| last && waits(call)) {
                     // It was not taken for the answer, and no other will come.
                     self.failed(call, Failure::StreamEnded, None);
                 }
             }
             Event::Failed { call, failure, unsent } => self.failed(call, failure, unsent),
+            Event::Refused(refused) => self.refused(*refused),
+            Event::Listed { call, listing } => {
+                let Listing { request, said, pages } = *listing;
+                self.listed(call, request, &said, &pages);
+            }
+            Event::Again { call } => self.next_round(call),
             Event::Unauthorized { session, generation, reply } => {
                 self.unauthorized(session, generation, reply);
             }
@@ -55,8 +64,8 @@ impl Bridge {
     }
 
     /// Each answer passes once, and only from the session that its call went to.
-    fn response(&mut self, session: SessionKey, message: &Message) {
-        let key = message.id().and_then(|id| self.by_id.get(id).copied());
+    pub(crate) fn response(&mut self, session: SessionKey, message: &Message) {
+        let key = message.id().and_then(|id| self.call_of(id));
         let Some((key, call)) = key.and_then(|key| Some((key, self.calls.get(&key)?))) else {
             tracing::debug!("an answer to nothing that is under way");
             return;
@@ -64,6 +73,12 @@ impl Bridge {
         if call.session != session {
             return;
         }
+        match call.translated.as_deref() {
+            None => {}
+            Some(Translated::Rounds(_)) => return self.answered_without_session(key, message),
+            Some(Translated::InSession(_)) => return self.answered_in_session(key, message),
+        }
+        let is_list_of_tools = matches!(call.kind, CallKind::Tools);
         let (cancelled, raw_id) = (call.cancelled, call.raw_id.clone());
         let discover = matches!(call.kind, CallKind::Discover);
         if !call.is_handshake() {
@@ -80,8 +95,19 @@ impl Bridge {
         }
         // Some servers of the handshake era answer anything with an empty result.
         let nonsense = discover && message.has(Field::Result) && !message.has(Field::ResultSupported);
+        let is_modern_error = matches!(message.error_code(), Some(-32022..=-32020));
+        if discover && !message.has(Field::ResultSupported) && !is_modern_error && self.may_have_sessions(key)
+        {
+            let again = era::request(&raw_id, "server/discover", None);
+            if let Some(again) = era::message(&again) {
+                return self.keep_a_session(key, again);
+            }
+        }
+        let shown = self.sessions.get_mut(&session).filter(|_| is_list_of_tools);
+        let shown = shown.and_then(|session| session.mirrors.learn(message));
         if !cancelled {
-            self.to_host.push(if nonsense { no_such_method(&raw_id) } else { message.bytes().clone() });
+            let line = shown.unwrap_or_else(|| message.bytes().clone());
+            self.to_host.push(if nonsense { no_such_method(&raw_id) } else { line });
         }
         self.forget(key);
         self.found(None);
@@ -91,11 +117,30 @@ impl Bridge {
         if self.is_retired(session) && !self.is_in_flight(session, call) {
             return;
         }
+        match self.sessions.get(&session).map(|session| &session.translation) {
+            Some(Translation::NewerHost(_)) => return self.asked_in_session(session, call, message),
+            // A server without sessions has no questions of its own.
+            Some(Translation::OlderHost(_)) | None => return,
+            Some(Translation::None) => {}
+        }
         let several = self.sessions.len() > 1;
         self.to_host.extend(self.asked.ask(session, several, message));
     }
 
     fn notification(&mut self, session: SessionKey, call: Option<CallKey>, message: &Message) {
+        let translated = match self.sessions.get(&session).map(|session| &session.translation) {
+            Some(Translation::NewerHost(_)) => {
+                let lines = self.told_in_session(session, call, message);
+                self.to_host.extend(lines);
+                return;
+            }
+            Some(Translation::OlderHost(_)) => {
+                let Some(line) = self.told_without_session(session, message) else { return };
+                Some(line)
+            }
+            Some(Translation::None) | None => None,
+        };
+        let line = || translated.unwrap_or_else(|| message.bytes().clone());
         let method = message.method();
         let line = match &*method {
             "notifications/cancelled" => {
@@ -111,9 +156,9 @@ impl Bridge {
             "notifications/progress" if self.is_retired(session) => {
                 let token = message.id_in(Field::ProgressToken);
                 let mut calls = self.calls.values().filter(|c| c.session == session);
-                calls.any(|c| token.is_some() && c.progress_token == token).then(|| message.bytes().clone())
+                calls.any(|c| token.is_some() && c.progress_token == token).then(line)
             }
-            _ => (!self.is_retired(session)).then(|| message.bytes().clone()),
+            _ => (!self.is_retired(session)).then(line),
         };
         self.to_host.extend(line);
     }
@@ -132,7 +177,7 @@ impl Bridge {
     }
 
     /// Nothing happens where the call has its answer already.
-    fn failed(&mut self, key: CallKey, failure: Failure, unsent: Option<Message>) {
+    pub(crate) fn failed(&mut self, key: CallKey, failure: Failure, unsent: Option<Message>) {
         let Some(call) = self.calls.get(&key) else { return };
         match (failure, unsent) {
             (Failure::SessionLost, Some(message)) => self.session_lost(key, message),
@@ -152,13 +197,13 @@ impl Bridge {
     /// The server forgot the session and did not look at the request: it is sent once more, in a new one.
     fn session_lost(&mut self, key: CallKey, message: Message) {
         let Some(lost) = self.calls.get(&key).map(|call| call.session) else { return };
-        if self.current == Some(lost) && self.host.initialize.is_some() {
+        if self.current == Some(lost) && (self.host.initialize.is_some() || self.host.stand_in.is_some()) {
             if let Some(session) = self.sessions.get_mut(&lost) {
                 session.lost = true;
             }
-            self.renew_session();
+            self.renew_kept_session();
             if let Some(new) = self.current {
-                self.open(new);
+                self.open_if_fresh(new);
             }
         }
         let lease = |key| self.sessions.get(&key).map(|s| s.lease);

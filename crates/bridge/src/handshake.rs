@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use model::Era;
 
+use crate::era::Translation;
 use crate::error::{Failure, tamed};
 use crate::exchange::{Opened, SessionKey};
 use crate::field::Field;
 use crate::lifecycle::{Bridge, Position};
 use crate::message::Message;
-use crate::opening;
+use crate::newer_host::NewerHost;
+use crate::older_host;
+use crate::opening::{self, Greeting};
 use crate::session::Phase;
 use crate::upstream::Established;
 
@@ -44,10 +47,31 @@ impl Bridge {
     pub(crate) fn initialized(&mut self, message: Message) {
         self.host.initialized = Some(message);
         if let Some(key) = self.current
-            && self.current_session().is_some_and(|s| s.phase == Phase::Opened)
+            && let Some(session) = self.sessions.get(&key).filter(|session| session.phase == Phase::Opened)
         {
-            self.confirm(key);
+            match session.translation {
+                // There is no session that could be told.
+                Translation::OlderHost(_) => self.ready(key),
+                Translation::NewerHost(_) | Translation::None => self.confirm(key),
+            }
         }
+    }
+
+    /// How the conversation with the server begins, in the name of the app.
+    pub(crate) fn greeting(&self, key: SessionKey) -> Option<Greeting> {
+        let id = format!("hallpass-{}", key.0);
+        if let Some(initialize) = self.host.initialize.clone() {
+            // The first one passes as it is; a repetition must not use up an id of the host.
+            let initialize = if self.host.answered { initialize.renamed(&id) } else { initialize };
+            let discover = older_host::discover(&initialize, &id);
+            return Some(Greeting {
+                initialize,
+                discover,
+                discovers_first: older_host::discovers_first(self.era),
+            });
+        }
+        let initialize = self.host.stand_in.as_ref()?.initialize(&id)?;
+        Some(Greeting { initialize, discover: None, discovers_first: false })
     }
 
     /// The server's answer to `initialize`.
@@ -55,14 +79,17 @@ impl Bridge {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.opening = None;
         let waits = self.current == Some(key) && !self.host.answered;
-        let opened = match outcome {
-            Ok(opened) if opened.message.has(Field::Result) => opened,
-            Ok(refused) => {
-                if waits {
-                    self.answer_initialize(&refused.message);
+        let (message, session_id) = match outcome {
+            Ok(Opened::Stateless { discovered }) => return self.opened_without_session(key, &discovered),
+            Ok(Opened::Session { message, session_id }) if message.has(Field::Result) => {
+                (message, session_id)
+            }
+            Ok(Opened::Session { message: refused, .. }) => {
+                if waits && self.host.initialize.is_some() {
+                    self.answer_initialize(&refused);
                     self.host.initialize = None;
                 }
-                let said = refused.message.text(Field::ErrorMessage).unwrap_or_default();
+                let said = refused.text(Field::ErrorMessage).unwrap_or_default();
                 let failure = Failure::Garbage(format!("it refused the handshake: {}", tamed(&said)));
                 self.not_opened(key, &failure);
                 return;
@@ -78,7 +105,7 @@ impl Bridge {
                 return;
             }
         };
-        let Some(version) = opened.message.text(Field::ResultVersion) else {
+        let Some(version) = message.text(Field::ResultVersion) else {
             let failure = match self.era {
                 Some(Era::Stateless) => Failure::ModernOnly,
                 Some(Era::Handshake) | None => {
@@ -90,12 +117,15 @@ impl Bridge {
         };
         let header = version.parse().ok();
         // Set once: a session is opened once.
-        let _ = session.upstream.established.set(Established::new(opened.session_id, header));
-        if waits {
+        let _ = session.upstream.established.set(Established::new(session_id, header));
+        if self.host.initialize.is_none() {
+            session.translation = Translation::NewerHost(Box::new(NewerHost::new(&message)));
+        }
+        if waits && self.host.initialize.is_some() {
             session.phase = Phase::Opened;
-            self.host.capabilities = opened.message.raw(Field::ResultCapabilities);
+            self.host.capabilities = message.raw(Field::ResultCapabilities);
             self.host.batches = version == "2025-03-26";
-            self.answer_initialize(&opened.message);
+            self.answer_initialize(&message);
             self.flush(key);
         } else {
             session.replaces = true;
@@ -123,7 +153,14 @@ impl Bridge {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.phase = Phase::Ready;
         let replaces = std::mem::take(&mut session.replaces);
-        if replaces && is_current {
+        let has_session = match session.translation {
+            Translation::OlderHost(_) => {
+                self.listen_without_session(key);
+                false
+            }
+            Translation::NewerHost(_) | Translation::None => true,
+        };
+        if replaces && is_current && has_session {
             let repeated: Vec<Message> = self.host.remembered().cloned().collect();
             for message in repeated {
                 let id = format!("hallpass-{}", self.key());
@@ -131,7 +168,7 @@ impl Bridge {
             }
         }
         self.flush(key);
-        if replaces && is_current {
+        if replaces && is_current && self.host.initialize.is_some() {
             let lines = self.host.lists_changed();
             self.to_host.extend(lines);
         }
@@ -166,6 +203,11 @@ impl Bridge {
         let waits = self.current == Some(key) && !self.host.answered;
         if let Some(session) = self.sessions.get_mut(&key) {
             session.phase = Phase::Failed;
+            session.translation = Translation::None;
+        }
+        if *failure == Failure::ModernOnly && self.host.initialize.is_none() {
+            // It has no sessions, and the app wants none: what waited goes out as it is.
+            return self.flush(key);
         }
         if waits {
             match failure {
@@ -185,7 +227,9 @@ impl Bridge {
                 | Failure::TooNarrow
                 | Failure::ModernOnly
                 | Failure::OtherPerson { .. }
-                | Failure::Unsendable(_) => {
+                | Failure::Unsendable(_)
+                | Failure::Untranslatable(_)
+                | Failure::Forgotten => {
                     if let Some(initialize) = self.host.initialize.take() {
                         self.answer_failure(&initialize, failure);
                     }
@@ -199,14 +243,16 @@ impl Bridge {
         }
     }
 
-    fn flush(&mut self, key: SessionKey) {
+    /// Sends what waited for the session.
+    pub(crate) fn flush(&mut self, key: SessionKey) {
         let queue = self.sessions.get_mut(&key).map(|s| std::mem::take(&mut s.queue)).unwrap_or_default();
         for (call, message) in queue {
             self.send_or_queue(call, message);
         }
     }
 
-    fn answer_initialize(&mut self, answer: &Message) {
+    /// Hands the app its answer to `initialize`.
+    pub(crate) fn answer_initialize(&mut self, answer: &Message) {
         let Some(id) = self.host.initialize.as_ref().and_then(|m| m.raw(Field::Id)) else { return };
         self.to_host.push(answer.with(Field::Id, &id));
         self.host.answered = true;

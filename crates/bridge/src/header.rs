@@ -47,7 +47,8 @@ pub(crate) fn of_stateless(message: &Message) -> Result<HeaderMap, BadVersion> {
     Ok(headers)
 }
 
-fn value(text: &str) -> HeaderValue {
+/// A value that mirrors a text.
+pub(crate) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded(text)).expect("encoded text is printable ASCII")
 }
 

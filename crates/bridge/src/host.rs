@@ -9,15 +9,18 @@ use token_lease::Person;
 use tokio::time::Instant;
 
 use crate::error::Failure;
-use crate::exchange::SessionKey;
+use crate::exchange::{CallKey, SessionKey};
 use crate::field::Field;
 use crate::message::{Id, Message, json_string};
+use crate::newer_host::StandIn;
 
 /// The host, as far as it matters to a new session.
 #[derive(Default)]
 pub(crate) struct Host {
     /// The captured `initialize`.
     pub(crate) initialize: Option<Message>,
+    /// What a handshake says in the name of an app that makes none.
+    pub(crate) stand_in: Option<StandIn>,
     /// The captured `notifications/initialized`.
     pub(crate) initialized: Option<Message>,
     /// It has its answer.
@@ -46,6 +49,16 @@ impl Host {
             }
             _ => {}
         }
+    }
+
+    /// The log level that it asked for, as JSON text.
+    pub(crate) fn level(&self) -> Option<Bytes> {
+        self.logging.as_ref()?.raw(Field::Level)
+    }
+
+    /// The resources that it has subscribed to, as JSON text.
+    pub(crate) fn subscribed(&self) -> impl Iterator<Item = &Bytes> {
+        self.subscriptions.iter().map(|(uri, _)| uri)
     }
 
     /// What has to be repeated in a new session.
@@ -77,6 +90,16 @@ struct Question {
     session: Option<SessionKey>,
     raw_id: Bytes,
     progress_token: Option<Id>,
+    /// A call that goes on when all its questions have answers, and which of them this is.
+    round: Option<(CallKey, String)>,
+}
+
+/// Who waited for an answer of the host.
+pub(crate) enum Answered {
+    /// A session; the line that it is sent.
+    Session(SessionKey, Bytes),
+    /// A call, under this name.
+    Round(CallKey, String),
 }
 
 /// How many questions of sessions that are gone are remembered.
@@ -88,7 +111,7 @@ impl ServerRequests {
     pub(crate) fn ask(&mut self, session: SessionKey, several: bool, message: &Message) -> Option<Bytes> {
         let (id, raw_id) = (message.id()?.clone(), message.raw(Field::Id)?);
         let progress_token = message.id_in(Field::MetaProgressToken);
-        let question = Question { session: Some(session), raw_id, progress_token };
+        let question = Question { session: Some(session), raw_id, progress_token, round: None };
         if !several && !self.asked.contains_key(&id) {
             self.asked.insert(id, question);
             return Some(message.bytes().clone());
@@ -100,10 +123,25 @@ impl ServerRequests {
         Some(line)
     }
 
+    /// Registers a question of a call's answer (2026-07-28, MRTR); gives its id.
+    pub(crate) fn ask_round(&mut self, session: SessionKey, call: CallKey, key: &str) -> Bytes {
+        self.count += 1;
+        let raw_id = json_string(&format!("hallpass-{}-{}", session.0, self.count));
+        let round = Some((call, key.to_owned()));
+        let question =
+            Question { session: Some(session), raw_id: raw_id.clone(), progress_token: None, round };
+        self.asked.insert(Id::of(&raw_id), question);
+        raw_id
+    }
+
     /// The host answers: whose question it was, and the answer under that session's own id.
-    pub(crate) fn answer(&mut self, message: &Message) -> Option<(SessionKey, Bytes)> {
+    pub(crate) fn answer(&mut self, message: &Message) -> Option<Answered> {
         let question = self.asked.remove(message.id()?)?;
-        Some((question.session?, message.with(Field::Id, &question.raw_id)))
+        let session = question.session?;
+        Some(match question.round {
+            Some((call, key)) => Answered::Round(call, key),
+            None => Answered::Session(session, message.with(Field::Id, &question.raw_id)),
+        })
     }
 
     /// The server takes a question back: the line for the host.
@@ -123,13 +161,28 @@ impl ServerRequests {
     /// A session is gone: its questions are taken back. Their ids stay taken, so that a late answer
     /// cannot reach another session.
     pub(crate) fn withdraw(&mut self, session: SessionKey) -> Vec<Bytes> {
+        self.take_back("the session has ended", |question| question.session == Some(session))
+    }
+
+    /// Forgets the questions of one call that the host has not heard of.
+    pub(crate) fn forget_round(&mut self, call: CallKey) {
+        self.asked.retain(|_, question| question.round.as_ref().is_none_or(|(owner, _)| *owner != call));
+    }
+
+    /// The same for the questions of one call.
+    pub(crate) fn withdraw_round(&mut self, call: CallKey) -> Vec<Bytes> {
+        let is_its = |question: &Question| question.round.as_ref().is_some_and(|(owner, _)| *owner == call);
+        self.take_back("the call has ended", |question| question.session.is_some() && is_its(question))
+    }
+
+    fn take_back(&mut self, reason: &str, is_meant: impl Fn(&Question) -> bool) -> Vec<Bytes> {
         let mut lines = Vec::new();
-        for (id, question) in self.asked.iter_mut().filter(|(_, q)| q.session == Some(session)) {
+        for (id, question) in self.asked.iter_mut().filter(|(_, question)| is_meant(question)) {
             question.session = None;
             let mut line =
                 br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.to_vec();
             line.extend_from_slice(id.json());
-            line.extend_from_slice(br#","reason":"the session has ended"}}"#);
+            line.extend_from_slice(format!(r#","reason":"{reason}"}}}}"#).as_bytes());
             lines.push(line.into());
         }
         if self.asked.values().filter(|q| q.session.is_none()).count() > MAX_ORPHANS {
@@ -187,7 +240,7 @@ mod tests {
         let second = asked.ask(SessionKey(2), true, &question).unwrap();
         assert!(second.starts_with(br#"{"jsonrpc":"2.0","id":"hallpass-2-1","method""#));
         let answer = message(r#"{"jsonrpc":"2.0","id":"hallpass-2-1","result":{}}"#);
-        let (session, line) = asked.answer(&answer).unwrap();
+        let Some(Answered::Session(session, line)) = asked.answer(&answer) else { panic!() };
         assert_eq!((session, &line[..]), (SessionKey(2), &br#"{"jsonrpc":"2.0","id":1,"result":{}}"#[..]));
         assert!(asked.answer(&answer).is_none(), "once only");
     }

@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use crate::Options;
 use crate::agent_link::LinkError;
 use crate::authorization::{Credential, Leases};
+use crate::era::Translation;
 use crate::error::{AGENT_PATIENCE, Failure, Voice};
 use crate::exchange::{CallKey, Event, Exchange, SessionKey};
 use crate::header;
 use crate::host::{Host, RequestStates, ServerRequests};
 use crate::message::Message;
 use crate::opening;
-use crate::session::{Call, CallKind, Phase, Session};
+use crate::session::{Call, CallKind, Ended, Phase, Session};
 
 /// How long `initialize` waits for the server before it is answered in its name.
 const INITIALIZE_PATIENCE: Duration = Duration::from_secs(3);
@@ -59,6 +60,8 @@ pub(crate) struct Bridge {
     pub(crate) current: Option<SessionKey>,
     pub(crate) calls: BTreeMap<CallKey, Call>,
     pub(crate) by_id: HashMap<crate::message::Id, CallKey>,
+    /// Calls that went out under an id of ours, by it.
+    pub(crate) by_sent: HashMap<crate::message::Id, CallKey>,
     pub(crate) asked: ServerRequests,
     pub(crate) states: RequestStates,
     pub(crate) host: Host,
@@ -88,6 +91,7 @@ impl Bridge {
             current: None,
             calls: BTreeMap::new(),
             by_id: HashMap::new(),
+            by_sent: HashMap::new(),
             asked: ServerRequests::default(),
             states: RequestStates::default(),
             host: Host::default(),
@@ -161,6 +165,7 @@ impl Bridge {
         let (Some(id), Some(raw_id)) = (message.id().cloned(), message.raw(crate::field::Field::Id)) else {
             return;
         };
+        let Some(message) = self.taken_up(message) else { return };
         let kind = CallKind::of(&message);
         self.host.remember(&message);
         let call = CallKey(self.key());
@@ -176,6 +181,9 @@ impl Bridge {
                 cancelled: false,
                 repeated: false,
                 task: None,
+                sent: None,
+                translated: None,
+                ended: None,
             },
         );
         if let Some(session) = self.sessions.get_mut(&key) {
@@ -190,10 +198,15 @@ impl Bridge {
         else {
             return;
         };
+        let in_words_of_a_session = !handshake && self.is_for_a_session(session_key, &message);
         let Some(session) = self.sessions.get_mut(&session_key) else { return };
         match session.phase {
-            Phase::Opening | Phase::Confirming if handshake => session.queue.push((call, message)),
-            Phase::Fresh | Phase::Failed if handshake && self.host.initialize.is_some() => {
+            Phase::Opening | Phase::Confirming if handshake || in_words_of_a_session => {
+                session.queue.push((call, message));
+            }
+            Phase::Fresh | Phase::Failed
+                if in_words_of_a_session || (handshake && self.host.initialize.is_some()) =>
+            {
                 session.queue.push((call, message));
                 self.open(session_key);
             }
@@ -210,12 +223,31 @@ impl Bridge {
 
     fn send(&mut self, key: CallKey, message: Message) {
         let Some(call) = self.calls.get(&key) else { return };
-        let (session_key, handshake) = (call.session, call.is_handshake());
+        let Some(session) = self.sessions.get(&call.session) else { return };
+        match (&session.translation, call.is_handshake()) {
+            // What has been put into other words already goes as it is.
+            _ if call.sent.is_some() => self.send_as_it_is(key, message),
+            (Translation::OlderHost(_), true) => self.send_without_session(key, &message),
+            (Translation::NewerHost(_), false) => self.send_in_session(key, message),
+            (Translation::None | Translation::OlderHost(_) | Translation::NewerHost(_), _) => {
+                self.send_as_it_is(key, message);
+            }
+        }
+    }
+
+    /// Sends a registered call without another look at it.
+    pub(crate) fn send_as_it_is(&mut self, key: CallKey, message: Message) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let (session_key, handshake) = (call.session, call.is_in_session());
         let Some(session) = self.sessions.get(&session_key) else { return };
         let upstream = session.upstream.clone();
-        let headers = (!handshake).then(|| header::of_stateless(&message)).transpose();
-        let headers = headers.map_err(|e| Failure::Unsendable(e.to_string()));
-        match headers.and_then(|headers| Ok((headers, self.credential(session_key)?))) {
+        let headers = (!handshake).then(|| {
+            let mut headers =
+                header::of_stateless(&message).map_err(|e| Failure::Unsendable(e.to_string()))?;
+            session.mirrors.add_to(&mut headers, &message)?;
+            Ok(headers)
+        });
+        match headers.transpose().and_then(|headers| Ok((headers, self.credential(session_key)?))) {
             Err(failure) => self.fail(key, &failure),
             Ok((stateless, credential)) => {
                 let exchange = Exchange { upstream, call: key, message, credential, stateless };
@@ -243,19 +275,23 @@ impl Bridge {
 
     /// Starts the handshake of a session with the captured `initialize`.
     pub(crate) fn open(&mut self, key: SessionKey) {
-        let Some(initialize) = self.host.initialize.clone() else { return };
-        // The first one passes as it is; a repetition must not use up an id of the host.
-        let message =
-            if self.host.answered { initialize.renamed(&format!("hallpass-{}", key.0)) } else { initialize };
+        let Some(greeting) = self.greeting(key) else { return };
         match self.credential(key) {
             Err(failure) => self.opened(key, Err(failure)),
             Ok(credential) => {
                 if let Some(session) = self.sessions.get_mut(&key) {
                     session.phase = Phase::Opening;
-                    let task = tokio::spawn(opening::open(session.upstream.clone(), message, credential));
+                    let task = tokio::spawn(opening::open(session.upstream.clone(), greeting, credential));
                     session.opening = Some(task.abort_handle());
                 }
             }
+        }
+    }
+
+    /// The same, if it has not begun yet.
+    pub(crate) fn open_if_fresh(&mut self, key: SessionKey) {
+        if self.sessions.get(&key).is_some_and(|session| session.phase == Phase::Fresh) {
+            self.open(key);
         }
     }
 
@@ -282,6 +318,9 @@ impl Bridge {
         if let Some(trouble) = failure.of_server() {
             self.found(Some(trouble));
         }
+        if self.ends_unheard(key, || Ended::Failed(failure.clone())) {
+            return;
+        }
         let Some(call) = self.calls.get(&key) else { return };
         if !call.cancelled {
             let session = self.sessions.get(&call.session);
@@ -301,6 +340,10 @@ impl Bridge {
         let Some(call) = self.calls.remove(&key) else { return };
         if self.by_id.get(&call.id) == Some(&key) {
             self.by_id.remove(&call.id);
+        }
+        if let Some(sent) = &call.sent {
+            self.by_sent.remove(sent);
+            self.to_host.extend(self.asked.withdraw_round(key));
         }
         if let Some(session) = self.sessions.get_mut(&call.session) {
             session.in_flight = session.in_flight.saturating_sub(1);

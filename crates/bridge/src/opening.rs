@@ -16,6 +16,7 @@ use crate::head::Content;
 use crate::header::LAST_EVENT_ID;
 use crate::http::Repeat;
 use crate::message::{Kind, Message};
+use crate::own_requests::discover;
 use crate::upstream::Upstream;
 
 /// Pauses before the host's answer is sent once more.
@@ -26,11 +27,69 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Revisions are dates, so they can be compared as text.
 const FIRST_WITHOUT_HANDSHAKE: &str = "2026-07-28";
 
-/// Opens a handshake session: POSTs `initialize`.
-pub(crate) async fn open(upstream: Arc<Upstream>, message: Message, credential: Credential) {
-    let outcome = tokio::time::timeout(Duration::from_mins(1), opened(&upstream, &message, credential)).await;
+/// How a conversation with a server begins.
+pub(crate) struct Greeting {
+    pub(crate) initialize: Message,
+    /// What is asked of a server without a handshake, if its answer would be of use.
+    pub(crate) discover: Option<Message>,
+    /// The server was last seen to have none.
+    pub(crate) discovers_first: bool,
+}
+
+/// Finds out how a server can be talked to, and opens a session where it has such.
+pub(crate) async fn open(upstream: Arc<Upstream>, greeting: Greeting, credential: Credential) {
+    let outcome =
+        tokio::time::timeout(Duration::from_mins(1), greeted(&upstream, &greeting, credential)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(Failure::Unreachable("no answer within 60 s".to_owned())));
     upstream.report(Event::Opened { session: upstream.key, outcome }).await;
+}
+
+async fn greeted(
+    upstream: &Upstream,
+    greeting: &Greeting,
+    credential: Credential,
+) -> Result<Opened, Failure> {
+    let Greeting { initialize, discover: discovery, discovers_first } = greeting;
+    match discovery {
+        None => opened(upstream, initialize, credential).await,
+        Some(discovery) if *discovers_first => match discover(upstream, discovery, credential).await? {
+            Some(discovered) if speaks_as_asked(&discovered, initialize) => {
+                let session = opened(upstream, initialize, upstream.credential().await?).await;
+                if is_no_handshake(&session) { Ok(Opened::Stateless { discovered }) } else { session }
+            }
+            Some(discovered) => Ok(Opened::Stateless { discovered }),
+            None => opened(upstream, initialize, upstream.credential().await?).await,
+        },
+        Some(discovery) => {
+            let first = opened(upstream, initialize, credential).await;
+            if !is_no_handshake(&first) {
+                return first;
+            }
+            match discover(upstream, discovery, upstream.credential().await?).await? {
+                Some(discovered) => Ok(Opened::Stateless { discovered }),
+                None => first,
+            }
+        }
+    }
+}
+
+/// Whether the server says that it speaks the app's own revision, too: then nothing has to be translated.
+fn speaks_as_asked(discovered: &Message, initialize: &Message) -> bool {
+    let supported = discovered.raw(Field::ResultSupported);
+    let versions: Vec<String> =
+        supported.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    initialize.text(Field::ProtocolVersion).is_some_and(|asked| versions.contains(&asked.into_owned()))
+}
+
+/// Whether what came in answer to `initialize` opened nothing, though nobody said why it could not.
+fn is_no_handshake(outcome: &Result<Opened, Failure>) -> bool {
+    match outcome {
+        Ok(Opened::Session { message, .. }) => {
+            message.has(Field::Result) && !message.has(Field::ResultVersion)
+        }
+        Ok(Opened::Stateless { .. }) => false,
+        Err(failure) => *failure == Failure::ModernOnly,
+    }
 }
 
 async fn opened(upstream: &Upstream, message: &Message, credential: Credential) -> Result<Opened, Failure> {
@@ -46,7 +105,7 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
         return if is_modern_only(&message, status) {
             Err(Failure::ModernOnly)
         } else {
-            Ok(Opened { message, session_id: None })
+            Ok(Opened::Session { message, session_id: None })
         };
     }
     let session_id = answer.head.session_id.clone();
@@ -61,7 +120,7 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
             return Err(Failure::ModernOnly);
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), relay(upstream, None, &mut reader, None)).await;
-        return Ok(Opened { message, session_id });
+        return Ok(Opened::Session { message, session_id });
     }
     Err(Failure::StreamEnded)
 }

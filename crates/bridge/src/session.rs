@@ -8,11 +8,15 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::authorization::Loan;
+use crate::era::Translation;
 use crate::error::Failure;
 use crate::exchange::{CallKey, Event, SessionKey};
 use crate::field::Field;
 use crate::http::Http;
 use crate::message::{Id, Message};
+use crate::mirrored::Mirrors;
+use crate::older_host::Rounds;
+use crate::parked::InSession;
 use crate::upstream::Upstream;
 
 /// How far the handshake is.
@@ -47,6 +51,10 @@ pub(crate) struct Session {
     pub(crate) replaces: bool,
     /// Calls that have no answer yet.
     pub(crate) in_flight: usize,
+    /// What app and server have to be told in other words.
+    pub(crate) translation: Translation,
+    /// Arguments that are mirrored in headers.
+    pub(crate) mirrors: Mirrors,
     /// Requests that wait for the handshake.
     pub(crate) queue: Vec<(CallKey, Message)>,
     /// The GET stream.
@@ -75,6 +83,8 @@ impl Session {
             lost: false,
             replaces: false,
             in_flight: 0,
+            translation: Translation::None,
+            mirrors: Mirrors::default(),
             queue: Vec::new(),
             stream: None,
             opening: None,
@@ -98,6 +108,8 @@ impl Session {
             lost: false,
             replaces: true,
             in_flight: 0,
+            translation: Translation::None,
+            mirrors: Mirrors::default(),
             queue: Vec::new(),
             stream: None,
             opening: None,
@@ -111,7 +123,11 @@ impl Session {
 
     /// Stops what runs for nobody in particular.
     pub(crate) fn stop_stream(&mut self) {
-        if let Some(stream) = self.stream.take() {
+        let replaced = match &mut self.translation {
+            Translation::OlderHost(older) => older.replaced.take(),
+            Translation::NewerHost(_) | Translation::None => None,
+        };
+        for stream in self.stream.take().into_iter().chain(replaced) {
             stream.abort();
         }
     }
@@ -130,6 +146,26 @@ pub(crate) struct Call {
     /// It was sent anew after its session was lost.
     pub(crate) repeated: bool,
     pub(crate) task: Option<AbortHandle>,
+    /// The id that it went out under, where that is not the app's.
+    pub(crate) sent: Option<Id>,
+    /// What its translation keeps.
+    pub(crate) translated: Option<Box<Translated>>,
+    /// How it ended while its app was being asked something.
+    pub(crate) ended: Option<Box<Ended>>,
+}
+
+/// What a translated call keeps.
+pub(crate) enum Translated {
+    /// It went out without a session.
+    Rounds(Rounds),
+    /// It went out in a session of ours.
+    InSession(InSession),
+}
+
+/// How a call ended.
+pub(crate) enum Ended {
+    Answered(Message),
+    Failed(Failure),
 }
 
 /// What a call means for the bridge.
@@ -139,6 +175,8 @@ pub(crate) enum CallKind {
     Stateless,
     /// `server/discover`.
     Discover,
+    /// `tools/list` of the stateless era: what it brings is learned from.
+    Tools,
     /// `subscriptions/listen`: no call but a stream; reopened as the new person after a switch.
     Listen {
         message: Message,
@@ -152,6 +190,7 @@ impl CallKind {
         match (&*message.method(), message.has(Field::MetaVersion)) {
             ("server/discover", _) => Self::Discover,
             ("subscriptions/listen", true) => Self::Listen { message: message.clone(), reopened: false },
+            ("tools/list", true) => Self::Tools,
             (_, true) => Self::Stateless,
             (_, false) => Self::Handshake,
         }
@@ -159,11 +198,44 @@ impl CallKind {
 }
 
 impl Call {
-    /// Whether the handshake era holds for it.
+    /// Whether its app speaks as the handshake era does.
     pub(crate) fn is_handshake(&self) -> bool {
         match self.kind {
             CallKind::Handshake => true,
-            CallKind::Stateless | CallKind::Discover | CallKind::Listen { .. } => false,
+            CallKind::Stateless | CallKind::Discover | CallKind::Tools | CallKind::Listen { .. } => false,
+        }
+    }
+
+    /// Whether it belongs to a session at the server.
+    pub(crate) fn is_in_session(&self) -> bool {
+        match self.translated.as_deref() {
+            None => self.is_handshake(),
+            Some(Translated::Rounds(_)) => false,
+            Some(Translated::InSession(_)) => true,
+        }
+    }
+
+    /// Whether its last request has an answer and the next one waits for the app.
+    pub(crate) fn is_between_rounds(&self) -> bool {
+        match self.translated.as_deref() {
+            Some(Translated::Rounds(rounds)) => rounds.is_between(),
+            Some(Translated::InSession(_)) | None => false,
+        }
+    }
+
+    /// What is kept of it in a session of ours.
+    pub(crate) fn in_session(&mut self) -> Option<&mut InSession> {
+        match self.translated.as_deref_mut() {
+            Some(Translated::InSession(call)) => Some(call),
+            Some(Translated::Rounds(_)) | None => None,
+        }
+    }
+
+    /// Whether the app was answered with questions and has not come back.
+    pub(crate) fn is_parked(&self) -> bool {
+        match self.translated.as_deref() {
+            Some(Translated::InSession(call)) => call.parked.is_some(),
+            Some(Translated::Rounds(_)) | None => false,
         }
     }
 }

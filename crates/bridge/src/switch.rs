@@ -166,7 +166,9 @@ impl Bridge {
                 self.sessions.insert(key, session);
                 self.current = Some(key);
                 self.position = position;
-                self.open(key);
+                if self.host.initialize.is_some() {
+                    self.open(key);
+                }
             }
             Err(failure) => self.close(closed_by(&failure, None)),
         }
@@ -247,7 +249,7 @@ impl Bridge {
     }
 
     /// Streams are not calls: they are closed at the switch.
-    fn take_streams(&mut self) -> Vec<(CallKey, Message)> {
+    pub(crate) fn take_streams(&mut self) -> Vec<(CallKey, Message)> {
         let mut streams = Vec::new();
         for (key, call) in &mut self.calls {
             let CallKind::Listen { message, reopened } = &mut call.kind else { continue };
@@ -267,7 +269,7 @@ impl Bridge {
     }
 
     /// They go on as the new person; while the Server is closed they lie dormant.
-    fn reopen_streams(&mut self, streams: Vec<(CallKey, Message)>) {
+    pub(crate) fn reopen_streams(&mut self, streams: Vec<(CallKey, Message)>) {
         let Some(current) = self.current else { return };
         for (key, message) in streams {
             if let (Some(call), Some(session)) = (self.calls.get_mut(&key), self.sessions.get_mut(&current)) {

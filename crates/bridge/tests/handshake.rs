@@ -134,19 +134,6 @@ async fn a_session_that_the_server_forgot_is_opened_again_and_the_call_repeated_
 }
 
 #[tokio::test]
-async fn a_modern_only_server_gives_one_clear_error_to_an_older_host() {
-    let server = Server::start().await;
-    *server.state.modern.lock().unwrap() = true;
-    let (mut host, mut agent) = start().await;
-    let mut connection = agent.attach(facts(&server.url), ready(1, "ana")).await;
-    host.send(initialize("2025-11-25")).await;
-    let answer = host.answer("init").await;
-    let message = answer["error"]["message"].as_str().unwrap();
-    assert!(message.contains("Jira") && message.contains("2026-07-28"), "{message}");
-    assert_eq!(connection.learned().await, model::Era::Stateless);
-}
-
-#[tokio::test]
 async fn a_handshake_that_an_older_host_could_not_go_on_from_is_one_clear_error_too() {
     for (result, said) in [
         (

@@ -18,6 +18,12 @@ mod handshake;
 mod interleaved;
 /// The host's answers to questions of a server.
 mod lost_answers;
+/// Arguments of tools in headers.
+mod mirrored;
+/// An app of 2026-07-28 at a server with a handshake.
+mod newer_host;
+/// An app with a handshake at a server of 2026-07-28.
+mod older_host;
 /// Revision 2026-07-28.
 mod stateless;
 /// Another person, while calls are under way.

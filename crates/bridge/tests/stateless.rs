@@ -1,13 +1,7 @@
-use serde_json::{Value, json};
+use serde_json::json;
 use token_lease::OlderLeases;
 
-use crate::support::{Server, closed, facts, ready, start, text};
-
-fn request(id: i64, method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {}});
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-}
+use crate::support::{Server, closed, facts, ready, request, start, text};
 
 async fn modern() -> Server {
     let server = Server::start().await;
@@ -48,16 +42,17 @@ async fn a_modern_error_passes_unchanged() {
 }
 
 #[tokio::test]
-async fn discover_at_an_older_server_is_an_unknown_method() {
+async fn an_app_that_does_not_say_who_it_is_finds_no_discovery_at_an_older_server() {
     let server = Server::start().await;
     let (mut host, mut agent) = start().await;
     let _connection = agent.attach(facts(&server.url), ready(1, "ana")).await;
-    host.send(request(1, "server/discover", json!({}))).await;
+    let discover = |id: i64| json!({"jsonrpc": "2.0", "id": id, "method": "server/discover"});
+    host.send(discover(1)).await;
     assert_eq!(host.answer(1).await["error"]["code"], -32601);
     for nonsense in [r#"{"jsonrpc":"2.0","id":2,"result":{}}"#, "not even JSON-RPC"] {
         let status = if nonsense.starts_with('{') { 200 } else { 404 };
         *server.state.instead.lock().unwrap() = Some((status, "application/json", nonsense.to_owned()));
-        host.send(request(2, "server/discover", json!({}))).await;
+        host.send(discover(2)).await;
         assert_eq!(host.answer(2).await["error"]["code"], -32601, "{nonsense}");
     }
     *server.state.instead.lock().unwrap() = None;

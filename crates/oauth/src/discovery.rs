@@ -56,6 +56,8 @@ pub enum Step {
         /// Status code.
         status: u16,
     },
+    /// It speaks MCP 2026-07-28 or later, and nothing older.
+    Stateless,
     /// It wants a sign-in.
     NeedsSignIn,
     /// Its protected resource metadata was read.
@@ -139,6 +141,9 @@ pub async fn discover(
 ) -> Result<Discovered, DiscoveryError> {
     let reached = knock(http, endpoint, options).await?;
     on_step(Step::Reached { status: reached.status });
+    if reached.is_stateless {
+        on_step(Step::Stateless);
+    }
     let (answer, asked) = match reached.door {
         Door::Asks(challenge) => {
             on_step(Step::NeedsSignIn);

@@ -7,11 +7,13 @@ use crate::ServerText;
 use crate::challenge::{Challenge, challenge};
 use crate::discovery::{DiscoveryError, DiscoveryOptions};
 use crate::http::{Http, HttpResponse};
-use crate::probe::{probe, probe_event_stream};
+use crate::probe::{REVISION, probe, probe_event_stream};
 
 /// What the endpoint answered to a request without a token.
 pub(crate) struct Reached {
     pub(crate) status: u16,
+    /// It said in so many words that it speaks the stateless era alone.
+    pub(crate) is_stateless: bool,
     pub(crate) door: Door,
 }
 
@@ -53,7 +55,22 @@ pub(crate) async fn knock(
         _ if speaks_mcp(&response) => Door::Answers,
         _ => Door::Elsewhere(DiscoveryError::NotMcp { endpoint: endpoint.to_string(), status }),
     };
-    Ok(Reached { status, door })
+    Ok(Reached { status, is_stateless: is_stateless(&response), door })
+}
+
+/// An answer that only servers of 2026-07-28 give, and no word of an older revision in it.
+fn is_stateless(response: &HttpResponse) -> bool {
+    let Some(body) = response.json_object() else { return false };
+    let versions = match (body.get("result"), body.get("error")) {
+        (Some(result), None) => &result["supportedVersions"],
+        (None, Some(error)) if matches!(error["code"].as_i64(), Some(-32022..=-32020)) => {
+            &error["data"]["supported"]
+        }
+        _ => return false,
+    };
+    let Some(versions) = versions.as_array() else { return false };
+    // Revisions are dates, so they can be compared as text.
+    !versions.is_empty() && versions.iter().all(|version| version.as_str().is_some_and(|v| v >= REVISION))
 }
 
 /// Whether the endpoint wants to know who is there. Nothing is looked for beyond that.

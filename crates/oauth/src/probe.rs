@@ -11,7 +11,7 @@ use model::Endpoint;
 use crate::http::{DOCUMENT_TIME, Http, HttpError, HttpRequest, HttpResponse};
 
 /// The revision that the probe speaks.
-const REVISION: &str = "2026-07-28";
+pub(crate) const REVISION: &str = "2026-07-28";
 
 /// Sends the probe with the Server's own headers.
 pub(crate) async fn probe(

@@ -148,6 +148,19 @@ pub(crate) fn call(id: i64, tool: &str) -> Value {
         "params": {"name": tool, "arguments": {}, "_meta": {"progressToken": format!("p{id}")}}})
 }
 
+/// A request of 2026-07-28, of an app that can be asked by forms.
+pub(crate) fn request(id: i64, method: &str, params: Value) -> Value {
+    request_of(&json!({"elicitation": {}}), id, method, params)
+}
+
+/// The same of an app with these capabilities.
+pub(crate) fn request_of(capabilities: &Value, id: i64, method: &str, mut params: Value) -> Value {
+    params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
+    params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({"name": "newer", "version": "1"});
+    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities.clone();
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
 pub(crate) fn initialize(version: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": {
         "protocolVersion": version, "capabilities": {"elicitation": {}},

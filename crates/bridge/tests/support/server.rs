@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) open: Mutex<bool>,
     /// Only 2026-07-28.
     pub(crate) modern: Mutex<bool>,
+    /// Resources can be subscribed to (up to 2025-11-25).
+    pub(crate) watchable: Mutex<bool>,
     /// Answered instead of everything, if set.
     pub(crate) instead: Mutex<Option<(u16, &'static str, String)>>,
     /// What becomes of the host's next answers, the last one first, before they are looked at: this status, or the
@@ -89,6 +91,7 @@ impl Server {
             sse: Mutex::new(false),
             open: Mutex::new(false),
             modern: Mutex::new(false),
+            watchable: Mutex::new(false),
             instead: Mutex::default(),
             spoilt_answers: Mutex::default(),
             gate: Semaphore::new(0),
@@ -251,8 +254,12 @@ impl State {
             format!("sess-{count}-{person}")
         };
         self.sessions.lock().unwrap().insert(session.clone(), person.to_owned());
+        let mut capabilities = json!({"tools": {"listChanged": true}, "logging": {}});
+        if *self.watchable.lock().unwrap() {
+            capabilities["resources"] = json!({"subscribe": true});
+        }
         let result = json!({"jsonrpc": "2.0", "id": seen.body["id"], "result": {
-            "protocolVersion": "2025-11-25", "capabilities": {"tools": {"listChanged": true}, "logging": {}},
+            "protocolVersion": "2025-11-25", "capabilities": capabilities,
             "serverInfo": {"name": "real", "version": "1"}}});
         let mut response = self.deliver(&result);
         response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
@@ -299,14 +306,14 @@ impl State {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 self.deliver(&result(&id, person))
             }
-            ("tools/call", "chatty") => self.chatty(id, person),
+            ("tools/call", "chatty") => self.chatty(&seen.body, person),
             ("tools/call", "ask") => self.ask(id, session, person),
             ("tools/call", "drop") => {
                 let priming = format!("id: resume-{id}\nretry: 20\ndata:\n\n");
                 events(vec![Bytes::from(priming)])
             }
             ("tools/call", _) => self.deliver(&result(&id, person)),
-            ("ping" | "resources/subscribe", _) => {
+            ("ping" | "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel", _) => {
                 self.deliver(&json!({"jsonrpc": "2.0", "id": id, "result": {}}))
             }
             ("tools/list", _) => {
@@ -319,8 +326,25 @@ impl State {
         }
     }
 
+    /// Asks by its answer, and answers with what came back; the state is the caller's own.
+    fn rounds(&self, body: &Value, person: &str) -> Value {
+        let (id, params, state) = (&body["id"], &body["params"], format!("state of {person}"));
+        if params["requestState"].is_null() {
+            let asked =
+                json!({"method": "elicitation/create", "params": {"message": format!("who asks? {person}")}});
+            return json!({"jsonrpc": "2.0", "id": id, "result": {"resultType": "input_required",
+                "inputRequests": {"who": asked}, "requestState": state}});
+        }
+        if params["requestState"] != state.as_str() {
+            self.wrong.lock().unwrap().push(format!("{person} brought {}", params["requestState"]));
+        }
+        let name = params["inputResponses"]["who"]["content"]["name"].as_str().unwrap_or("nothing");
+        result(id, &format!("{person} heard {name}"))
+    }
+
     /// Log, progress; at the gate the same again, and the result.
-    fn chatty(self: &Arc<Self>, id: Value, person: &str) -> Response<Body> {
+    fn chatty(self: &Arc<Self>, call: &Value, person: &str) -> Response<Body> {
+        let (id, token) = (call["id"].clone(), call["params"]["_meta"]["progressToken"].clone());
         let (send, receive) = mpsc::unbounded_channel();
         let (state, person) = (self.clone(), person.to_owned());
         tokio::spawn(async move {
@@ -332,7 +356,7 @@ impl State {
                     json!({"jsonrpc": "2.0", "method": "notifications/message",
                         "params": {"level": "info", "data": format!("{person} {round}")}}),
                     json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {
-                        "progressToken": format!("p{id}"), "progress": round}}),
+                        "progressToken": token, "progress": round}}),
                 ] {
                     let _ = send.send(event(&message));
                 }
@@ -382,7 +406,21 @@ impl State {
         }
         match (seen.rpc(), seen.body["params"]["name"].as_str().unwrap_or_default()) {
             ("server/discover", _) => self.deliver(&json!({"jsonrpc": "2.0", "id": id, "result": {
-                "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}})),
+                "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
+                "capabilities": {"tools": {"listChanged": true}, "logging": {}, "resources": {"subscribe": true}},
+                "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "modern", "version": "1"}}}})),
+            ("tools/list", _) => self.deliver(&json!({"jsonrpc": "2.0", "id": id, "result": {
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": mirrored_tools(person)}})),
+            ("tools/call", "where") => {
+                let region = seen.body["params"]["arguments"]["region"].as_str();
+                if seen.header("mcp-param-region") != region {
+                    return fault(-32020, "Header mismatch", 400);
+                }
+                self.deliver(&result(id, &format!("{person} in {}", region.unwrap_or("nowhere"))))
+            }
+            ("tools/call", "ask") => self.deliver(&self.rounds(&seen.body, person)),
+            ("tools/call", "chatty") => self.chatty(&seen.body, person),
+            ("resources/read", _) => fault_with(id, -32602, json!({"uri": "u"})),
             ("tools/call", "slow") => {
                 self.gate.acquire().await.unwrap().forget();
                 self.deliver(&result(id, person))
@@ -413,6 +451,22 @@ impl State {
             reply(200, "application/json", serde_json::to_string_pretty(message).unwrap())
         }
     }
+}
+
+fn fault_with(id: &Value, code: i64, data: Value) -> Response<Body> {
+    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "no", "data": data}});
+    reply(200, "application/json", error.to_string())
+}
+
+/// One tool with an argument for a header, and one that breaks the rules.
+fn mirrored_tools(person: &str) -> Value {
+    let region = json!({"region": {"type": "string", "x-mcp-header": "Region"}});
+    json!([
+        {"name": format!("tool-of-{person}"), "inputSchema": {"type": "object"}},
+        {"name": "where", "inputSchema": {"type": "object", "properties": region}},
+        {"name": "broken", "inputSchema": {"type": "object", "properties": {
+            "n": {"type": "number", "x-mcp-header": "N"}}}},
+    ])
 }
 
 fn result(id: &Value, text: &str) -> Value {

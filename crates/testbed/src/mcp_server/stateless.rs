@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::Inner;
 use super::call::{Call, Way};
 use super::gate::Visitor;
-use super::knobs::{AnswerForm, Knobs};
+use super::knobs::{AnswerForm, Eras, Knobs};
 use super::push::{Listener, SUBSCRIPTION_ID};
 use super::stream::Pen;
 use super::tools::{INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, answer};
@@ -74,7 +74,7 @@ fn call(inner: Arc<Inner>, visitor: Visitor, message: &Value, pen: Option<Pen>) 
 async fn run(call: &Call, method: &str, message: &Value) -> Value {
     let outcome = match method {
         "server/discover" => {
-            let versions = call.inner.knobs().stateless_versions;
+            let versions = versions(&call.inner);
             Ok(json!({"supportedVersions": versions, "capabilities": super::capabilities()}))
         }
         _ => answer(call, method, &message["params"]).await,
@@ -96,6 +96,13 @@ async fn run(call: &Call, method: &str, message: &Value) -> Value {
             json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": code, "message": text}})
         }
     }
+}
+
+/// Every revision that the server speaks.
+fn versions(inner: &Inner) -> Vec<String> {
+    let knobs = inner.knobs();
+    let handshake = knobs.handshake_versions.iter().filter(|_| inner.eras == Eras::Both);
+    knobs.stateless_versions.iter().chain(handshake).cloned().collect()
 }
 
 /// A stream that lives as long as the caller keeps it open; the acknowledgement comes first.
