@@ -26,6 +26,9 @@ mod sealed_file;
 // Who acts changes while apps run: calls in flight, closed servers, silent bridges, a thousand calls.
 mod account_switch;
 
+// Apps and servers of different eras of the protocol: translated both ways, as the person of each call.
+mod eras;
+
 // Saved choices of who acts everywhere: made, used in one write, forgotten; all in one step.
 mod profiles;
 

@@ -20,9 +20,7 @@ impl Bridge {
         match event {
             Event::Message { session, call, message, last } => {
                 self.server_message(session, call, &message);
-                let waits =
-                    |call: &CallKey| self.calls.get(call).is_some_and(|call| !call.is_between_rounds());
-                if let Some(call) = call.filter(|call| last && waits(call)) {
+                if let Some(call) = call.filter(|call| last && self.still_waits(*call, &message)) {
                     // It was not taken for the answer, and no other will come.
                     self.failed(call, Failure::StreamEnded, None);
                 }
@@ -111,6 +109,12 @@ impl Bridge {
         }
         self.forget(key);
         self.found(None);
+    }
+
+    /// Whether a call is still waiting for the answer that has come: nothing was made of it.
+    fn still_waits(&self, key: CallKey, answer: &Message) -> bool {
+        let is_its = answer.id().and_then(|id| self.call_of(id)) == Some(key);
+        is_its && self.calls.get(&key).is_some_and(|call| call.task.is_some() && !call.is_between_rounds())
     }
 
     fn server_request(&mut self, session: SessionKey, call: Option<CallKey>, message: &Message) {

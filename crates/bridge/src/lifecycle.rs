@@ -228,7 +228,7 @@ impl Bridge {
             // What has been put into other words already goes as it is.
             _ if call.sent.is_some() => self.send_as_it_is(key, message),
             (Translation::OlderHost(_), true) => self.send_without_session(key, &message),
-            (Translation::NewerHost(_), false) => self.send_in_session(key, message),
+            (Translation::NewerHost(_), false) => self.send_in_session(key, &message),
             (Translation::None | Translation::OlderHost(_) | Translation::NewerHost(_), _) => {
                 self.send_as_it_is(key, message);
             }

@@ -152,8 +152,8 @@ fn walk(
 ) -> Result<(), Wrong> {
     let object = match schema {
         Value::Object(object) => object,
-        Value::Array(several) => {
-            return several.iter().try_for_each(|one| walk(one, None, found, names));
+        Value::Array(all) => {
+            return all.iter().try_for_each(|one| walk(one, None, found, names));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Ok(()),
     };
@@ -183,8 +183,8 @@ fn walk(
                 }
             }
             // Names that the schema's author chose, not keywords.
-            ("patternProperties" | "dependentSchemas" | "$defs" | "definitions", Value::Object(named)) => {
-                named.values().try_for_each(|one| walk(one, None, found, names))?;
+            ("patternProperties" | "dependentSchemas" | "$defs" | "definitions", Value::Object(several)) => {
+                several.values().try_for_each(|one| walk(one, None, found, names))?;
             }
             // Values, not schemas.
             ("default" | "const" | "enum" | "examples" | ANNOTATION, _) => {}

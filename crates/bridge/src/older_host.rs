@@ -98,32 +98,6 @@ impl OlderHost {
         }
     }
 
-    /// The answer to the app's `initialize`, under `id`.
-    pub(crate) fn initialized(
-        &self,
-        initialize: &Message,
-        discovered: &Message,
-        ours: &Value,
-    ) -> Option<Message> {
-        let mut result = Object::parse(&discovered.raw(Field::Result)?)?;
-        for name in ["resultType", "supportedVersions", "ttlMs", "cacheScope"] {
-            result.remove(name);
-        }
-        let asked = initialize.text(Field::ProtocolVersion);
-        let version = asked.as_deref().filter(|asked| HANDSHAKES.contains(asked)).unwrap_or(HANDSHAKE);
-        let mut capabilities = result.object("capabilities").unwrap_or_default();
-        if let Some(mut extensions) = capabilities.object("extensions") {
-            // Its tasks are not those of the app's revision.
-            extensions.remove("io.modelcontextprotocol/tasks");
-            capabilities.set("extensions", extensions.to_bytes());
-        }
-        let named = result.object("_meta").and_then(|meta| meta.get(SERVER_INFO).cloned());
-        result.set("protocolVersion", json_string(version));
-        result.set("capabilities", capabilities.to_bytes());
-        result.set_if_absent("serverInfo", named.unwrap_or_else(|| ours.to_string().into()));
-        message(&response(&initialize.raw(Field::Id)?, "result", &result.to_bytes()))
-    }
-
     /// The request for the stream of changes, if there is anything to listen for. `uris`: resources that the app has
     /// subscribed to, as JSON text.
     pub(crate) fn listen<'a>(&self, id: &str, uris: impl Iterator<Item = &'a Bytes>) -> Option<Message> {
@@ -163,6 +137,27 @@ impl OlderHost {
     fn offers_subscriptions(&self) -> bool {
         self.offers.get("resources").and_then(|offer| offer.get("subscribe")) == Some(&Value::Bool(true))
     }
+}
+
+/// The answer to the app's `initialize`, under its id.
+pub(crate) fn initialized(initialize: &Message, discovered: &Message, ours: &Value) -> Option<Message> {
+    let mut result = Object::parse(&discovered.raw(Field::Result)?)?;
+    for name in ["resultType", "supportedVersions", "ttlMs", "cacheScope"] {
+        result.remove(name);
+    }
+    let asked = initialize.text(Field::ProtocolVersion);
+    let version = asked.as_deref().filter(|asked| HANDSHAKES.contains(asked)).unwrap_or(HANDSHAKE);
+    let mut capabilities = result.object("capabilities").unwrap_or_default();
+    if let Some(mut extensions) = capabilities.object("extensions") {
+        // Its tasks are not those of the app's revision.
+        extensions.remove("io.modelcontextprotocol/tasks");
+        capabilities.set("extensions", extensions.to_bytes());
+    }
+    let named = result.object("_meta").and_then(|meta| meta.get(SERVER_INFO).cloned());
+    result.set("protocolVersion", json_string(version));
+    result.set("capabilities", capabilities.to_bytes());
+    result.set_if_absent("serverInfo", named.unwrap_or_else(|| ours.to_string().into()));
+    message(&response(&initialize.raw(Field::Id)?, "result", &result.to_bytes()))
 }
 
 /// A call of the app that the server may answer with questions first (2026-07-28, MRTR).
@@ -349,8 +344,8 @@ mod tests {
 
     #[test]
     fn initialize_is_answered_by_what_was_discovered() {
-        let (older, initialize, discovered) = older();
-        let answer = older.initialized(&initialize, &discovered, &json!({})).unwrap();
+        let (_, initialize, discovered) = older();
+        let answer = initialized(&initialize, &discovered, &json!({})).unwrap();
         assert_eq!(
             value(answer.bytes()),
             json!({"jsonrpc": "2.0", "id": 7, "result": {"protocolVersion": "2025-06-18", "instructions": "be kind",

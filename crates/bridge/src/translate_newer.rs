@@ -126,10 +126,10 @@ impl Bridge {
     }
 
     /// Sends a request of the app into the session that is kept for it.
-    pub(crate) fn send_in_session(&mut self, key: CallKey, message: Message) {
+    pub(crate) fn send_in_session(&mut self, key: CallKey, message: &Message) {
         let Some(call) = self.calls.get(&key) else { return };
         let (session_key, raw_id) = (call.session, call.raw_id.clone());
-        if let Some(line) = newer_host::other_revision(&message) {
+        if let Some(line) = newer_host::other_revision(message) {
             self.to_host.push(line);
             return self.forget(key);
         }
@@ -139,7 +139,7 @@ impl Bridge {
                 self.to_host.extend(line);
                 self.forget(key);
             }
-            "subscriptions/listen" => self.listen_in_session(key, &message),
+            "subscriptions/listen" => self.listen_in_session(key, message),
             method @ ("tasks/get"
             | "tasks/update"
             | "tasks/cancel"
@@ -154,10 +154,10 @@ impl Bridge {
                 self.fail(key, &failure);
             }
             _ => {
-                let call = InSession::new(&message);
+                let call = InSession::new(message);
                 self.set_level(session_key, call.level());
                 let id = json_string(&format!("hallpass-{}", key.0));
-                let Some(sent) = newer_host::in_session(&message, &id) else {
+                let Some(sent) = newer_host::in_session(message, &id) else {
                     let failure =
                         Failure::Unsendable("the request has no parameters to translate".to_owned());
                     return self.fail(key, &failure);
@@ -220,12 +220,11 @@ impl Bridge {
             let held = self.calls.get_mut(&key)?.in_session()?;
             held.take(said).then_some(key)
         });
-        match taken {
-            Some(key) => self.ask_by_answer(key),
-            None => {
-                let line = error_response(&raw_id, -32601, "this app cannot be asked that now", None);
-                self.post_answer(session, line);
-            }
+        if let Some(key) = taken {
+            self.ask_by_answer(key);
+        } else {
+            let line = error_response(&raw_id, -32601, "this app cannot be asked that now", None);
+            self.post_answer(session, line);
         }
     }
 

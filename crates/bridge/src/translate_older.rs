@@ -25,7 +25,7 @@ impl Bridge {
     pub(crate) fn opened_without_session(&mut self, key: SessionKey, discovered: &Message) {
         let Some(initialize) = self.host.initialize.clone() else { return };
         let older = OlderHost::new(&initialize, discovered);
-        let answer = older.initialized(&initialize, discovered, &self.server_info());
+        let answer = older_host::initialized(&initialize, discovered, &self.server_info());
         let waits = self.current == Some(key) && !self.host.answered;
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.translation = Translation::OlderHost(Box::new(older));
@@ -165,20 +165,15 @@ impl Bridge {
     pub(crate) fn round_answered(&mut self, key: CallKey, name: &str, said: &Message) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(rounds) = rounds(call) else { return };
-        match said.raw(Field::Result) {
-            Some(result) => {
-                if rounds.answered(name, result) {
-                    self.next_round(key);
-                }
+        if let Some(result) = said.raw(Field::Result) {
+            if rounds.answered(name, result) {
+                self.next_round(key);
             }
-            None => {
-                let why = tamed(&said.text(Field::ErrorMessage).unwrap_or_default());
-                let failure = Failure::Untranslatable(format!(
-                    "it wanted to know something first, and the app said: {why}"
-                ));
-                self.fail(key, &failure);
-            }
+            return;
         }
+        let why = tamed(&said.text(Field::ErrorMessage).unwrap_or_default());
+        let why = format!("it wanted to know something first, and the app said: {why}");
+        self.fail(key, &Failure::Untranslatable(why));
     }
 
     /// Opens the stream of changes, or opens it anew where the app watches other resources now.

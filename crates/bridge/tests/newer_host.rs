@@ -65,6 +65,23 @@ async fn it_finds_what_the_handshake_gave_and_its_calls_run_in_one_session() {
 }
 
 #[tokio::test]
+async fn a_server_that_answers_discovery_with_nothing_is_met_with_a_handshake() {
+    for sse in [false, true] {
+        let server = Server::start().await;
+        *server.state.shrugs.lock().unwrap() = true;
+        *server.state.sse.lock().unwrap() = sse;
+        let (mut host, mut agent) = start().await;
+        let _connection = agent.attach(facts(&server.url), ready(1, "ana")).await;
+        assert_eq!(discover(&mut host, 1).await["supportedVersions"], json!(["2026-07-28"]));
+        // And once more, now that there is a session.
+        assert_eq!(discover(&mut host, 2).await["supportedVersions"], json!(["2026-07-28"]));
+        host.send(call(3, "whoami")).await;
+        assert_eq!(text(&host.answer(3).await), "ana");
+        assert!(host.settled("p").await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_call_before_any_discovery_is_sent_again_in_a_session() {
     for era in [None, Some(Era::Handshake)] {
         let server = Server::start().await;

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) open: Mutex<bool>,
     /// Only 2026-07-28.
     pub(crate) modern: Mutex<bool>,
+    /// `server/discover` is answered with an empty result, as some servers of the handshake era do.
+    pub(crate) shrugs: Mutex<bool>,
     /// Resources can be subscribed to (up to 2025-11-25).
     pub(crate) watchable: Mutex<bool>,
     /// Answered instead of everything, if set.
@@ -91,6 +93,7 @@ impl Server {
             sse: Mutex::new(false),
             open: Mutex::new(false),
             modern: Mutex::new(false),
+            shrugs: Mutex::new(false),
             watchable: Mutex::new(false),
             instead: Mutex::default(),
             spoilt_answers: Mutex::default(),
@@ -192,6 +195,9 @@ impl State {
         }
         if seen.rpc() == "initialize" {
             return self.initialize(&seen, &person);
+        }
+        if seen.rpc() == "server/discover" && *self.shrugs.lock().unwrap() {
+            return self.deliver(&json!({"jsonrpc": "2.0", "id": seen.body["id"], "result": {}}));
         }
         let Some(session) = seen.header("mcp-session-id").map(str::to_owned) else {
             return reply(400, "text/plain", "no session".to_owned());
@@ -420,7 +426,7 @@ impl State {
             }
             ("tools/call", "ask") => self.deliver(&self.rounds(&seen.body, person)),
             ("tools/call", "chatty") => self.chatty(&seen.body, person),
-            ("resources/read", _) => fault_with(id, -32602, json!({"uri": "u"})),
+            ("resources/read", _) => fault_with(id, -32602, &json!({"uri": "u"})),
             ("tools/call", "slow") => {
                 self.gate.acquire().await.unwrap().forget();
                 self.deliver(&result(id, person))
@@ -453,7 +459,7 @@ impl State {
     }
 }
 
-fn fault_with(id: &Value, code: i64, data: Value) -> Response<Body> {
+fn fault_with(id: &Value, code: i64, data: &Value) -> Response<Body> {
     let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "no", "data": data}});
     reply(200, "application/json", error.to_string())
 }
