@@ -36,7 +36,10 @@ async fn an_older_app_uses_all_of_a_newer_server_as_the_person_of_now() {
         assert_eq!(whoami(&host).await.unwrap(), "ana");
         let tools = host.request("tools/list", json!({})).await.unwrap();
         assert!(tools["tools"].to_string().contains("of-ana"), "{tools}");
-        assert_eq!(host.request("resources/read", json!({"uri": "person://me"})).await.unwrap()["contents"][0]["text"], "ana");
+        assert_eq!(
+            host.request("resources/read", json!({"uri": "person://me"})).await.unwrap()["contents"][0]["text"],
+            "ana"
+        );
         host.request("ping", json!({})).await.unwrap();
         host.request("logging/setLevel", json!({"level": "info"})).await.unwrap();
         host.request("resources/subscribe", json!({"uri": "person://ana"})).await.unwrap();
@@ -57,7 +60,8 @@ async fn an_older_app_uses_all_of_a_newer_server_as_the_person_of_now() {
         .await;
         let told = host.notifications().len();
         server.push(Push::ToolsListChanged, None);
-        crate::support::eventually("the change", async || (host.notifications().len() > told).then_some(())).await;
+        crate::support::eventually("the change", async || (host.notifications().len() > told).then_some(()))
+            .await;
         for late in &host.notifications()[told..] {
             assert!(!late.to_string().contains("ana"), "{late}");
         }

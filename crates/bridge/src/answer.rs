@@ -21,6 +21,8 @@ pub(crate) struct Reader {
     events: Option<EventParser>,
     found: Vec<sse::Event>,
     ready: VecDeque<Message>,
+    /// Where messages go, if an event said so.
+    endpoint: Option<Bytes>,
 }
 
 impl Reader {
@@ -34,7 +36,7 @@ impl Reader {
             }
             Content::Other => return Err(Failure::Garbage("neither JSON nor an event stream".to_owned())),
         };
-        Ok(Self { answer, events, found: Vec::new(), ready: VecDeque::new() })
+        Ok(Self { answer, events, found: Vec::new(), ready: VecDeque::new(), endpoint: None })
     }
 
     /// Goes on with the answer to a resumption; the last event id and the pause are kept.
@@ -65,15 +67,41 @@ impl Reader {
             let Some(chunk) = self.answer.chunk().await? else { return Ok(None) };
             let mut found = std::mem::take(&mut self.found);
             let fed = events.feed(&chunk, &mut found);
-            for event in found.drain(..).filter(|e| e.is_message && !e.data.is_empty()) {
-                let message = self.take(&event.data, &Plain::default())?;
-                self.ready.extend(message);
+            for event in found.drain(..).filter(|event| !event.data.is_empty()) {
+                match event.kind {
+                    sse::Kind::Message => {
+                        let message = self.take(&event.data, &Plain::default())?;
+                        self.ready.extend(message);
+                    }
+                    sse::Kind::Endpoint => self.endpoint = Some(event.data),
+                    sse::Kind::Other => {}
+                }
             }
             self.found = found;
             if fed.is_err() {
                 return Err(Failure::TooLarge);
             }
         }
+    }
+
+    /// Where messages go (2024-11-05); `None` if anything else comes first, or nothing.
+    pub(crate) async fn endpoint(&mut self) -> Result<Option<Bytes>, Failure> {
+        while self.endpoint.is_none() && self.ready.is_empty() {
+            let (Some(events), Some(chunk)) = (&mut self.events, self.answer.chunk().await?) else { break };
+            let fed = events.feed(&chunk, &mut self.found);
+            for event in std::mem::take(&mut self.found) {
+                match event.kind {
+                    sse::Kind::Endpoint => self.endpoint = Some(event.data),
+                    sse::Kind::Message if !event.data.is_empty() => {
+                        let message = self.take(&event.data, &Plain::default())?;
+                        self.ready.extend(message);
+                    }
+                    sse::Kind::Message | sse::Kind::Other => {}
+                }
+            }
+            fed.map_err(|_| Failure::TooLarge)?;
+        }
+        Ok(self.endpoint.take())
     }
 
     /// Whether nothing can follow.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Credential, Reply};
@@ -35,6 +36,8 @@ pub(crate) enum Event {
     Refused(Box<Refused>),
     /// The tools were listed anew for a call that was refused for want of headers.
     Listed { call: CallKey, listing: Box<Listing> },
+    /// The one stream of a session has ended (2024-11-05).
+    StreamLost { session: SessionKey },
     /// It is time for the next round of a call.
     Again { call: CallKey },
     /// The server asked for (other) authorization; `generation` is what it was given.
@@ -54,7 +57,12 @@ pub(crate) enum Event {
 /// How a server can be talked to.
 pub(crate) enum Opened {
     /// Its answer to `initialize`.
-    Session { message: Message, session_id: Option<HeaderValue> },
+    Session {
+        message: Message,
+        session_id: Option<HeaderValue>,
+        /// The one stream that everything comes on (2024-11-05).
+        stream: Option<AbortHandle>,
+    },
     /// Its answer to `server/discover`: it knows no sessions.
     Stateless { discovered: Message },
 }
@@ -104,7 +112,9 @@ impl Exchange {
         let (mut answer, bearer) =
             self.upstream.authorized(Method::POST, headers, self.credential, body, repeat).await?;
         let handshake = self.stateless.is_none();
-        if answer.head.status == StatusCode::NOT_FOUND && handshake && self.upstream.has_session() {
+        let one_stream = handshake && self.upstream.has_one_stream();
+        let has_session = handshake && (one_stream || self.upstream.has_session());
+        if answer.head.status == StatusCode::NOT_FOUND && has_session {
             let _ = answer.whole(64 * 1024).await;
             return Err(Stopped { failure: Failure::SessionLost, unsent: Some(self.message) });
         }
@@ -120,6 +130,11 @@ impl Exchange {
             let message = Box::pin(refusal(answer, &raw_id, bearer.as_ref())).await?;
             let (session, call) = (self.upstream.key, Some(self.call));
             self.upstream.report(Event::Message { session, call, message, last: true }).await;
+            return Ok(());
+        }
+        if one_stream {
+            // What it has to say comes there.
+            let _ = answer.whole(64 * 1024).await;
             return Ok(());
         }
         let mut reader = Reader::new(answer)?;

@@ -32,6 +32,7 @@ impl Bridge {
                 self.listed(call, request, &said, &pages);
             }
             Event::Again { call } => self.next_round(call),
+            Event::StreamLost { session } => self.stream_lost(session),
             Event::Unauthorized { session, generation, reply } => {
                 self.unauthorized(session, generation, reply);
             }
@@ -172,7 +173,14 @@ impl Bridge {
     }
 
     fn is_in_flight(&self, session: SessionKey, call: Option<CallKey>) -> bool {
-        call.and_then(|call| self.calls.get(&call)).is_some_and(|call| call.session == session)
+        match call {
+            Some(call) => self.calls.get(&call).is_some_and(|call| call.session == session),
+            // On the one stream of 2024-11-05 nothing says which call a question belongs to.
+            None => self
+                .sessions
+                .get(&session)
+                .is_some_and(|session| session.upstream.has_one_stream() && session.in_flight > 0),
+        }
     }
 
     fn is_reopened(&self, call: Option<CallKey>) -> bool {
@@ -195,6 +203,22 @@ impl Bridge {
                 self.forget(key);
             }
             (failure, _) => self.fail(key, &failure),
+        }
+    }
+
+    /// The one stream that answers come on has ended: what waits for one gets none, and nothing is sent twice.
+    fn stream_lost(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.lost = true;
+        if self.current == Some(key) {
+            self.renew_kept_session();
+            if let Some(new) = self.current {
+                self.open_if_fresh(new);
+            }
+        }
+        let calls = self.calls.iter().filter(|(_, call)| call.session == key && call.task.is_some());
+        for call in calls.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.fail(call, &Failure::StreamEnded);
         }
     }
 

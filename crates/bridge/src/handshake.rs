@@ -79,10 +79,10 @@ impl Bridge {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.opening = None;
         let waits = self.current == Some(key) && !self.host.answered;
-        let (message, session_id) = match outcome {
+        let (message, session_id, stream) = match outcome {
             Ok(Opened::Stateless { discovered }) => return self.opened_without_session(key, &discovered),
-            Ok(Opened::Session { message, session_id }) if message.has(Field::Result) => {
-                (message, session_id)
+            Ok(Opened::Session { message, session_id, stream }) if message.has(Field::Result) => {
+                (message, session_id, stream)
             }
             Ok(Opened::Session { message: refused, .. }) => {
                 if waits && self.host.initialize.is_some() {
@@ -115,6 +115,7 @@ impl Bridge {
             self.not_opened(key, &failure);
             return;
         };
+        session.stream = stream;
         let header = version.parse().ok();
         // Set once: a session is opened once.
         let _ = session.upstream.established.set(Established::new(session_id, header));
@@ -139,7 +140,8 @@ impl Bridge {
     /// open: what it asks in answer to the first of them may come there.
     pub(crate) fn confirmed(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        if session.retired {
+        // What the server says of its own accord comes on the one stream, where there is such.
+        if session.retired || session.upstream.has_one_stream() {
             return self.ready(key);
         }
         let (upstream, (heard, first_answer)) = (session.upstream.clone(), tokio::sync::oneshot::channel());

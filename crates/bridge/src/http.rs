@@ -1,6 +1,6 @@
 //! HTTP towards the one endpoint of a session: connections kept open, answers as they come.
 //!
-//! There is no way to name another URL, no cookie jar, no decompression, and a redirect is an answer like
+//! There is no way to name another origin, no cookie jar, no decompression, and a redirect is an answer like
 //! any other.
 
 use std::future::poll_fn;
@@ -82,12 +82,12 @@ impl Http {
         Ok(Self { way: Way::to(facts), path, fixed, idle: Mutex::default() })
     }
 
-    /// The only URL that is ever called.
+    /// The URL that is called; the only other places are on its origin, named by itself (2024-11-05).
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.way.endpoint
     }
 
-    /// Sends one request, with its own copy of the headers, and waits for the head of the answer.
+    /// Sends one request to the endpoint, with its own copy of the headers, and waits for the head of the answer.
     pub(crate) async fn send(
         self: &Arc<Self>,
         method: Method,
@@ -96,8 +96,21 @@ impl Http {
         body: Bytes,
         repeat: Repeat,
     ) -> Result<Answer, Failure> {
+        self.send_to(None, method, headers, authorization, body, repeat).await
+    }
+
+    /// The same to another path (and query) of the endpoint's origin.
+    pub(crate) async fn send_to(
+        self: &Arc<Self>,
+        path: Option<&str>,
+        method: Method,
+        headers: &HeaderMap,
+        authorization: Option<&HeaderValue>,
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Result<Answer, Failure> {
         let own = own_fields(&method, headers, authorization);
-        let lines = self.lines(&method, &own);
+        let lines = self.lines(path, &method, &own);
         let body = (method == Method::POST).then_some(&body);
         while let Some(mut connection) = self.take_idle() {
             match connection.ask(&lines, body).await {
@@ -133,8 +146,9 @@ impl Http {
     }
 
     /// Everything that stands before the length of the body.
-    fn lines<'a>(&'a self, method: &'a Method, own: &'a [u8]) -> [&'a [u8]; 6] {
-        [method.as_str().as_bytes(), b" ", self.path.as_bytes(), b" HTTP/1.1\r\n", &self.fixed, own]
+    fn lines<'a>(&'a self, path: Option<&'a str>, method: &'a Method, own: &'a [u8]) -> [&'a [u8]; 6] {
+        let path = path.unwrap_or(&self.path).as_bytes();
+        [method.as_str().as_bytes(), b" ", path, b" HTTP/1.1\r\n", &self.fixed, own]
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -303,7 +317,7 @@ mod tests {
 
     fn request(http: &Http, headers: &HeaderMap, authorization: Option<&HeaderValue>) -> String {
         let own = own_fields(&Method::POST, headers, authorization);
-        String::from_utf8(http.lines(&Method::POST, &own).concat()).unwrap()
+        String::from_utf8(http.lines(None, &Method::POST, &own).concat()).unwrap()
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod connection;
 mod dial;
 mod era;
 mod error;
+mod event_stream;
 mod exchange;
 mod field;
 mod framing;

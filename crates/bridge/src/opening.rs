@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::answer::{Reader, refusal};
 use crate::authorization::{Bearer, Credential};
 use crate::error::Failure;
+use crate::event_stream;
 use crate::exchange::{Event, Opened, relay};
 use crate::field::Field;
 use crate::head::Content;
@@ -45,7 +46,7 @@ pub(crate) async fn open(upstream: Arc<Upstream>, greeting: Greeting, credential
 }
 
 async fn greeted(
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     greeting: &Greeting,
     credential: Credential,
 ) -> Result<Opened, Failure> {
@@ -92,7 +93,11 @@ fn is_no_handshake(outcome: &Result<Opened, Failure>) -> bool {
     }
 }
 
-async fn opened(upstream: &Upstream, message: &Message, credential: Credential) -> Result<Opened, Failure> {
+async fn opened(
+    upstream: &Arc<Upstream>,
+    message: &Message,
+    credential: Credential,
+) -> Result<Opened, Failure> {
     let raw_id = message.raw(Field::Id).unwrap_or_default();
     let id = message.id();
     let asked = message.text(Field::ProtocolVersion);
@@ -101,11 +106,19 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
         upstream.authorized(Method::POST, &HeaderMap::new(), credential, body, Repeat::Safe).await?;
     let status = answer.head.status;
     if !status.is_success() {
-        let message = refusal(answer, &raw_id, bearer.as_ref()).await?;
+        let refused = refusal(answer, &raw_id, bearer.as_ref()).await;
+        if refused.is_err() && matches!(status.as_u16(), 400 | 404 | 405) {
+            // Perhaps a server of 2024-11-05, which takes a GET here (2025-11-25, Transports: Backwards Compatibility).
+            let credential = upstream.credential().await?;
+            if let Some(opened) = event_stream::open(upstream, message, credential).await? {
+                return Ok(opened);
+            }
+        }
+        let message = refused?;
         return if is_modern_only(&message, status) {
             Err(Failure::ModernOnly)
         } else {
-            Ok(Opened::Session { message, session_id: None })
+            Ok(Opened::Session { message, session_id: None, stream: None })
         };
     }
     let session_id = answer.head.session_id.clone();
@@ -120,7 +133,7 @@ async fn opened(upstream: &Upstream, message: &Message, credential: Credential) 
             return Err(Failure::ModernOnly);
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), relay(upstream, None, &mut reader, None)).await;
-        return Ok(Opened::Session { message, session_id });
+        return Ok(Opened::Session { message, session_id, stream: None });
     }
     Err(Failure::StreamEnded)
 }

@@ -72,7 +72,8 @@ impl Session {
         events: mpsc::Sender<Event>,
     ) -> Result<Self, Failure> {
         let http = Arc::new(Http::new(facts)?);
-        let upstream = Arc::new(Upstream { key, http, established: OnceLock::new(), events });
+        let (established, target) = (OnceLock::new(), OnceLock::new());
+        let upstream = Arc::new(Upstream { key, http, established, target, events });
         let (lease, person) = lease.unzip();
         Ok(Self {
             upstream,
@@ -97,6 +98,7 @@ impl Session {
             key,
             http: self.upstream.http.clone(),
             established: OnceLock::new(),
+            target: OnceLock::new(),
             events: self.upstream.events.clone(),
         };
         Self {

@@ -10,8 +10,18 @@ use bytes::{Bytes, BytesMut};
 pub(crate) struct Event {
     /// The joined `data` lines.
     pub(crate) data: Bytes,
-    /// No `event` field, or `message`: the only kind that MCP uses.
-    pub(crate) is_message: bool,
+    /// What it is called.
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of event that MCP knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No `event` field, or `message`.
+    Message,
+    /// Where messages go (2024-11-05).
+    Endpoint,
+    Other,
 }
 
 /// More than the limit in one event.
@@ -25,7 +35,7 @@ pub(crate) struct EventParser {
     after_cr: bool,
     first_line: bool,
     data: Data,
-    kind_is_message: bool,
+    kind: Kind,
     last_event_id: Option<String>,
     retry: Option<Duration>,
 }
@@ -45,7 +55,7 @@ impl EventParser {
             after_cr: false,
             first_line: true,
             data: Data::None,
-            kind_is_message: true,
+            kind: Kind::Message,
             last_event_id: None,
             retry: None,
         }
@@ -111,13 +121,13 @@ impl EventParser {
             place.start += 3;
         }
         if place.is_empty() {
-            let is_message = std::mem::replace(&mut self.kind_is_message, true);
+            let kind = std::mem::replace(&mut self.kind, Kind::Message);
             let data = match std::mem::replace(&mut self.data, Data::None) {
                 Data::None => return,
                 Data::One(data) => data,
                 Data::Many(data) => data.freeze(),
             };
-            events.push(Event { data, is_message });
+            events.push(Event { data, kind });
             return;
         }
         let colon = memchr::memchr(b':', &text[place.clone()]).map_or(place.end, |colon| place.start + colon);
@@ -135,7 +145,13 @@ impl EventParser {
                     Data::Many(all) => Data::Many(joined(all, &value)),
                 };
             }
-            b"event" => self.kind_is_message = value.is_empty() || value == b"message",
+            b"event" => {
+                self.kind = match value {
+                    b"" | b"message" => Kind::Message,
+                    b"endpoint" => Kind::Endpoint,
+                    _ => Kind::Other,
+                };
+            }
             b"id" if !value.contains(&0) => {
                 self.last_event_id = std::str::from_utf8(value).ok().map(str::to_owned);
             }
@@ -160,11 +176,12 @@ mod tests {
 
     const STREAM: &[u8] = b"\xef\xbb\xbf: hello\r\nid: 1\r\nretry: 500\r\ndata:\r\n\r\n\
         event: message\ndata: {\"a\":1}\n\ndata: x\rdata:y\r\rid\nid: ev-2\n\
-        event: other\ndata: z\n\ndata: \xc3\xa4\n\nnonsense\nretry: soon\n\ndata: lost";
+        event: endpoint\ndata: z\n\ndata: \xc3\xa4\n\nnonsense\nretry: soon\n\ndata: lost";
 
     fn want() -> Vec<Event> {
-        [("", true), ("{\"a\":1}", true), ("x\ny", true), ("z", false), ("ä", true)]
-            .map(|(data, is_message)| Event { data: Bytes::copy_from_slice(data.as_bytes()), is_message })
+        let message = Kind::Message;
+        [("", message), ("{\"a\":1}", message), ("x\ny", message), ("z", Kind::Endpoint), ("ä", message)]
+            .map(|(data, kind)| Event { data: Bytes::copy_from_slice(data.as_bytes()), kind })
             .into()
     }
 

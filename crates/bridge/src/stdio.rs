@@ -286,7 +286,7 @@ mod tests {
                 let letter = b'a' + u8::try_from(size % 26).unwrap();
                 match lines.next().await.unwrap().unwrap() {
                     Line::Whole(line) | Line::Large(line, _) => {
-                        assert!(line.len() == size && line.iter().all(|b| *b == letter))
+                        assert!(line.len() == size && line.iter().all(|b| *b == letter));
                     }
                     Line::TooLong(start) => assert!(size > 3 * MIB && start == vec![letter; START]),
                 }

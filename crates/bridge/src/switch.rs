@@ -179,7 +179,10 @@ impl Bridge {
         let Some(key) = self.current.take() else { return };
         if let Some(session) = self.sessions.get_mut(&key) {
             session.retired = true;
-            session.stop_stream();
+            // Calls that are under way get their answers there.
+            if !session.upstream.has_one_stream() {
+                session.stop_stream();
+            }
         }
         self.close_if_done(key);
     }

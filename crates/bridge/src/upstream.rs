@@ -24,6 +24,8 @@ pub(crate) struct Upstream {
     pub(crate) key: SessionKey,
     pub(crate) http: Arc<Http>,
     pub(crate) established: OnceLock<Established>,
+    /// Where messages go, if not to the endpoint (2024-11-05): path and query on its origin.
+    pub(crate) target: OnceLock<String>,
     pub(crate) events: mpsc::Sender<Event>,
 }
 
@@ -51,6 +53,15 @@ impl Upstream {
     /// Whether the server gave a session id.
     pub(crate) fn has_session(&self) -> bool {
         self.handshake_headers().contains_key(SESSION_ID)
+    }
+
+    /// Whether answers come on the session's one stream (2024-11-05).
+    pub(crate) fn has_one_stream(&self) -> bool {
+        self.target.get().is_some()
+    }
+
+    fn path(&self, method: &Method) -> Option<&str> {
+        self.target.get().filter(|_| method == Method::POST).map(String::as_str)
     }
 
     /// Tells the one place that decides.
@@ -89,7 +100,8 @@ impl Upstream {
             Credential::Wait(wait) => wait.await.unwrap_or(Err(Failure::Void))?,
         };
         let value = bearer.as_ref().map(|b| &b.value);
-        let answer = self.http.send(method.clone(), headers, value, body.clone(), repeat).await?;
+        let path = self.path(&method);
+        let answer = self.http.send_to(path, method.clone(), headers, value, body.clone(), repeat).await?;
         if answer.head.status == StatusCode::FORBIDDEN {
             return Ok((Box::pin(self.wide_enough(answer)).await?, bearer));
         }
@@ -116,7 +128,8 @@ impl Upstream {
         let (session, generation) = (self.key, bearer.map(|b| b.generation));
         let bearer = self.ask(|reply| Event::Unauthorized { session, generation, reply }).await?;
         let value = bearer.as_ref().map(|b| &b.value);
-        let answer = self.http.send(method, headers, value, body, repeat).await?;
+        let path = self.path(&method);
+        let answer = self.http.send_to(path, method, headers, value, body, repeat).await?;
         if answer.head.status == StatusCode::UNAUTHORIZED {
             return Err(Failure::Rejected(None));
         }

@@ -10,6 +10,8 @@ mod authorization;
 mod closed;
 /// stdin EOF, signals, a lost agent.
 mod ends;
+/// The transport of 2024-11-05.
+mod event_stream;
 /// Garbage, sizes, batches.
 mod framing;
 /// Revisions up to 2025-11-25.

@@ -1,6 +1,7 @@
 //! A host on one side of the bridge, an agent behind it, a server in front of it.
 
 mod agent;
+mod event_stream;
 mod server;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use agent::{Agent, Carrier, Stream, closed, facts, ready, token};
+pub(crate) use event_stream::EventStreamServer;
 pub(crate) use server::{Seen, Server};
 
 /// Long enough for a loaded machine, short enough for a hang to be seen.

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::soon;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
@@ -475,15 +475,15 @@ fn mirrored_tools(person: &str) -> Value {
     ])
 }
 
-fn result(id: &Value, text: &str) -> Value {
+pub(super) fn result(id: &Value, text: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": text}]}})
 }
 
-fn event(message: &Value) -> Bytes {
+pub(super) fn event(message: &Value) -> Bytes {
     format!("event: message\ndata: {message}\n\n").into()
 }
 
-fn reply(status: u16, kind: &str, text: String) -> Response<Body> {
+pub(super) fn reply(status: u16, kind: &str, text: String) -> Response<Body> {
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap())
         .header("content-type", kind)
@@ -499,7 +499,7 @@ fn events(all: Vec<Bytes>) -> Response<Body> {
     stream(receive)
 }
 
-fn stream(receive: mpsc::UnboundedReceiver<Bytes>) -> Response<Body> {
+pub(super) fn stream(receive: mpsc::UnboundedReceiver<Bytes>) -> Response<Body> {
     let body = Frames(receive).boxed();
     Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
 }
