@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use testbed::host::{Host, HostEra};
-use testbed::mcp_server::{AnswerForm, Eras, McpServer, Push};
+use testbed::mcp_server::{AnswerForm, Eras, Handle, McpServer, Push};
 
-use crate::support::World;
 use crate::support::people::{People, handshake, text_of, whoami};
+use crate::support::{World, eventually};
 
 /// ana and ben at a server that speaks one era alone, and an app that speaks the other.
 async fn apart(eras: Eras, form: AnswerForm) -> (World, People, HostEra) {
@@ -19,6 +19,12 @@ async fn apart(eras: Eras, form: AnswerForm) -> (World, People, HostEra) {
     world.switch(&people.ana).await;
     let app = if eras == Eras::Stateless { handshake() } else { HostEra::Stateless("2026-07-28".to_owned()) };
     (world, people, app)
+}
+
+/// Waits until the server can say something of its own accord: it may ask there.
+async fn listened_to(server: &Handle) {
+    let streams = || server.sessions().iter().map(|session| session.streams).sum::<usize>();
+    eventually("the server's own stream", async || (streams() > 0).then_some(())).await;
 }
 
 /// Has the server ask something, and says what it heard.
@@ -54,14 +60,11 @@ async fn an_older_app_uses_all_of_a_newer_server_as_the_person_of_now() {
         assert_eq!(ask(&host, "elicitation/create").await["person"], "ben");
         let changed = |one: &Value| one["method"] == "notifications/tools/list_changed";
         assert!(host.wait_for_notification(changed).await.is_some());
-        crate::support::eventually("ben's stream", async || {
-            (server.listeners() == [Some("ben".to_owned())]).then_some(())
-        })
-        .await;
+        eventually("ben's stream", async || (server.listeners() == [Some("ben".to_owned())]).then_some(()))
+            .await;
         let told = host.notifications().len();
         server.push(Push::ToolsListChanged, None);
-        crate::support::eventually("the change", async || (host.notifications().len() > told).then_some(()))
-            .await;
+        eventually("the change", async || (host.notifications().len() > told).then_some(())).await;
         for late in &host.notifications()[told..] {
             assert!(!late.to_string().contains("ana"), "{late}");
         }
@@ -84,6 +87,7 @@ async fn a_newer_app_uses_all_of_an_older_server_as_the_person_of_now() {
         assert_eq!((&tools["resultType"], &tools["cacheScope"]), (&json!("complete"), &json!("private")));
 
         // The server asks in the middle of a call; the app is asked by its answer and comes back.
+        listened_to(server).await;
         let call = json!({"name": "ask", "arguments": {"method": "elicitation/create"}});
         let asked = host.request("tools/call", call.clone()).await.unwrap();
         assert_eq!(asked["resultType"], "input_required", "{asked}");
