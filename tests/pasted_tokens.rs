@@ -329,6 +329,7 @@ async fn a_tool_that_gives_no_clear_answer_proves_nobody_and_that_is_said() {
         (json!({"content": []}), "does not hold what was asked for"),
         (text("I am ana"), "does not hold what was asked for"),
         (text(r#"{"id":true}"#), "no name"),
+        (text(&"x".repeat(2 * 1024 * 1024)), "longer than"),
         (text(r#"{"id":"ana","id":"ben"}"#), "two people"),
         (
             json!({"structuredContent": {"id": "ana"}, "content": [{"type": "text", "text": "{\"id\":\"ben\"}"}]}),

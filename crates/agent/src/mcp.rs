@@ -137,6 +137,7 @@ impl<'a> Visit<'a> {
                 return Err(VisitError::NotNow(format!("status {status}")));
             }
             Ok(Answer::None { status }) => Err(ProvesNobody::Error(format!("status {status}"))),
+            Err(VisitError::Odd(what)) => Err(ProvesNobody::Error(what)),
             Err(VisitError::NotLetIn) => Err(ProvesNobody::Error("this token may not call it".to_owned())),
             Err(error) => return Err(error),
         })
