@@ -29,6 +29,9 @@ mod account_switch;
 // Apps and servers of different eras of the protocol: translated both ways, as the person of each call.
 mod eras;
 
+// Apps start before their server has answered, and while it is away, by what it said to the same person before.
+mod start;
+
 // Saved choices of who acts everywhere: made, used in one write, forgotten; all in one step.
 mod profiles;
 

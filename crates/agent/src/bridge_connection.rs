@@ -46,6 +46,11 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
     if writer.send(&first).await.is_err() {
         return;
     }
+    if let Some(known) = agent.known_to(session)
+        && writer.send(&known).await.is_err()
+    {
+        return;
+    }
     // The program that started the bridge, as the kernel tells: the app, or a shell in between. Read when the bridge
     // has its answer: it takes longer than all the rest.
     if let Some(parent) = peer.pid.and_then(parent_executable) {
@@ -96,7 +101,13 @@ fn take(
                 let _gone = answers.send(AgentMessage::TooNarrow { lease: *lease, closed });
             }
         }
-        &BridgeMessage::Acknowledge { seq } => lock(&agent.sessions).acknowledge(session, seq),
+        &BridgeMessage::Acknowledge { seq } => {
+            lock(&agent.sessions).acknowledge(session, seq);
+            if let (Some(known), Some(answers)) = (agent.known_to(session), answers.upgrade()) {
+                let _gone = answers.send(known);
+            }
+        }
+        BridgeMessage::Seen { lease, known } => agent.seen(session, *lease, known),
         &BridgeMessage::Release { lease } => lock(&agent.sessions).release(session, lease),
         &BridgeMessage::Learned { era } => learn(agent, session, era),
         BridgeMessage::Trouble { what } => hear_of(agent, session, what.as_deref()),

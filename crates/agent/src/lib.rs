@@ -20,6 +20,7 @@ mod found;
 mod health;
 mod intents;
 mod issuer_calls;
+mod known;
 mod lifecycle;
 mod list_rules;
 mod listener;

@@ -65,6 +65,7 @@ impl Agent {
             Ok::<_, Error>(state.grants.iter().filter(|g| g.server == *server).cloned().collect::<Vec<_>>())
         })?;
         let view = self.end_grants(grants, Upstream::Revoke).await?;
+        self.forget_known(server, None);
         self.sign_ins.cancel_at(server);
         self.change(|state| {
             // Whoever signed in meanwhile is signed out as well.
@@ -178,6 +179,8 @@ impl Agent {
             OlderLeases::Void,
         )
         .await;
+        // Now that no bridge has a lease any more under which it could say something.
+        self.forget_known(server, Some(account));
         match self.finish(record).await {
             Ok(outcome) => Ok(outcome),
             // The keychain is locked: signed out here, told and deleted later.

@@ -43,6 +43,13 @@ impl Bridge {
         let Some(id) = message.raw(Field::Id) else { return };
         let stateless = message.has(Field::MetaVersion);
         let method = message.method();
+        if &*method == "tools/list"
+            && let Some(line) =
+                closed.person.as_ref().and_then(|person| self.remembered_tools(person, &id, stateless))
+        {
+            self.to_host.push(line);
+            return;
+        }
         let result = match &*method {
             "ping" => json!({}),
             "tools/list" => listed("tools", stateless),

@@ -77,7 +77,8 @@ impl Bridge {
             Some(Translated::Rounds(_)) => return self.answered_without_session(key, message),
             Some(Translated::InSession(_)) => return self.answered_in_session(key, message),
         }
-        let is_list_of_tools = matches!(call.kind, CallKind::Tools);
+        let is_list_of_tools = matches!(call.kind, CallKind::Tools { .. });
+        let mirrors_arguments = is_list_of_tools && !call.is_handshake();
         let (cancelled, raw_id) = (call.cancelled, call.raw_id.clone());
         let discover = matches!(call.kind, CallKind::Discover);
         if !call.is_handshake() {
@@ -102,8 +103,14 @@ impl Bridge {
                 return self.keep_a_session(key, again);
             }
         }
-        let shown = self.sessions.get_mut(&session).filter(|_| is_list_of_tools);
+        let shown = self.sessions.get_mut(&session).filter(|_| mirrors_arguments);
         let shown = shown.and_then(|session| session.mirrors.learn(message));
+        if is_list_of_tools {
+            let shown = shown.as_ref().and_then(era::message);
+            self.listed_tools(key, shown.as_ref().unwrap_or(message));
+        } else if discover {
+            self.discovered(session, message);
+        }
         if !cancelled {
             let line = shown.unwrap_or_else(|| message.bytes().clone());
             self.to_host.push(if nonsense { no_such_method(&raw_id) } else { line });

@@ -39,6 +39,10 @@ impl Bridge {
                 if let Some(key) = self.current {
                     self.open(key);
                 }
+                // Who starts over wants to hear the truth.
+                if fresh {
+                    self.begin_from_memory();
+                }
             }
         }
     }
@@ -115,21 +119,26 @@ impl Bridge {
             self.not_opened(key, &failure);
             return;
         };
-        session.stream = stream;
         let header = version.parse().ok();
+        let batches = version == "2025-03-26";
+        let is_older = self.host.initialize.is_some();
+        let as_begun = is_older && self.is_as_begun(key, &message);
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        session.stream = stream;
         // Set once: a session is opened once.
         let _ = session.upstream.established.set(Established::new(session_id, header));
-        if self.host.initialize.is_none() {
+        if !is_older {
             session.translation = Translation::NewerHost(Box::new(NewerHost::new(&message)));
         }
-        if waits && self.host.initialize.is_some() {
+        if waits && is_older {
             session.phase = Phase::Opened;
             self.host.capabilities = message.raw(Field::ResultCapabilities);
-            self.host.batches = version == "2025-03-26";
+            self.host.batches = batches;
             self.answer_initialize(&message);
             self.flush(key);
         } else {
-            session.replaces = true;
+            // What the app was told from memory may turn out to be the truth.
+            session.replaces = !as_begun;
             self.confirm(key);
         }
         self.found(None);

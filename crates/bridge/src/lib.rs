@@ -35,6 +35,7 @@ mod host;
 mod http;
 mod lease;
 mod lifecycle;
+mod memory;
 mod message;
 mod mirrored;
 mod newer_host;

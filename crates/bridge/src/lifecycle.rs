@@ -18,6 +18,7 @@ use crate::error::{AGENT_PATIENCE, Failure, Voice};
 use crate::exchange::{CallKey, Event, Exchange, SessionKey};
 use crate::header;
 use crate::host::{Host, RequestStates, ServerRequests};
+use crate::memory::Memory;
 use crate::message::Message;
 use crate::opening;
 use crate::session::{Call, CallKind, Ended, Phase, Session};
@@ -65,6 +66,7 @@ pub(crate) struct Bridge {
     pub(crate) asked: ServerRequests,
     pub(crate) states: RequestStates,
     pub(crate) host: Host,
+    pub(crate) memory: Memory,
     pub(crate) era: Option<Era>,
     /// What the agent was told last of how the server is.
     pub(crate) trouble: Option<String>,
@@ -95,6 +97,7 @@ impl Bridge {
             asked: ServerRequests::default(),
             states: RequestStates::default(),
             host: Host::default(),
+            memory: Memory::default(),
             era: None,
             trouble: None,
             held: VecDeque::new(),
@@ -321,6 +324,10 @@ impl Bridge {
         if self.ends_unheard(key, || Ended::Failed(failure.clone())) {
             return;
         }
+        if let Some(line) = self.remembered_answer(key, failure) {
+            self.to_host.push(line);
+            return self.forget(key);
+        }
         let Some(call) = self.calls.get(&key) else { return };
         if !call.cancelled {
             let session = self.sessions.get(&call.session);
@@ -364,6 +371,9 @@ impl Bridge {
 
     /// Says how the server is, if that is news.
     pub(crate) fn found(&mut self, trouble: Option<String>) {
+        if trouble.is_none() && self.trouble.is_some() {
+            self.correct_memory();
+        }
         if self.trouble != trouble {
             self.trouble.clone_from(&trouble);
             if self.attached {

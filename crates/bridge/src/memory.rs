@@ -69,7 +69,8 @@ impl Bridge {
         let Some(truth) = answer.raw(Field::Result) else { return false };
         let begun = self.memory.begun.take();
         self.learn(session, Known { initialize: text_of(&truth), ..Known::default() });
-        begun.is_some_and(|begun| begun == truth)
+        let value = |text: &Bytes| serde_json::from_slice::<serde_json::Value>(text).ok();
+        begun.is_some_and(|begun| value(&begun) == value(&truth))
     }
 
     /// The server has answered `server/discover`.
@@ -115,12 +116,9 @@ impl Bridge {
     }
 
     /// What a call is answered with while its server is away, if the server said it to the same person before.
-    pub(crate) fn from_memory(&mut self, key: CallKey, failure: &Failure) -> Option<Bytes> {
-        let is_away = match failure {
-            Failure::Unreachable(_) => true,
-            Failure::Status { status, .. } => status.is_server_error(),
-            _ => false,
-        };
+    pub(crate) fn remembered_answer(&mut self, key: CallKey, failure: &Failure) -> Option<Bytes> {
+        let is_broken = matches!(failure, Failure::Status { status, .. } if status.is_server_error());
+        let is_away = is_broken || matches!(failure, Failure::Unreachable(_));
         let call = self.calls.get(&key).filter(|call| is_away && !call.cancelled)?;
         let person = self.sessions.get(&call.session)?.person.as_ref();
         if !self.memory.is_of(person) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use model::Era;
 use token_lease::{Person, ServerFacts};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -177,8 +178,12 @@ pub(crate) enum CallKind {
     Stateless,
     /// `server/discover`.
     Discover,
-    /// `tools/list` of the stateless era: what it brings is learned from.
-    Tools,
+    /// `tools/list`: what it brings is learned from.
+    Tools {
+        era: Era,
+        /// It asks for the first page, which may be all of it.
+        whole: bool,
+    },
     /// `subscriptions/listen`: no call but a stream; reopened as the new person after a switch.
     Listen {
         message: Message,
@@ -192,7 +197,11 @@ impl CallKind {
         match (&*message.method(), message.has(Field::MetaVersion)) {
             ("server/discover", _) => Self::Discover,
             ("subscriptions/listen", true) => Self::Listen { message: message.clone(), reopened: false },
-            ("tools/list", true) => Self::Tools,
+            ("tools/list", stateless) => {
+                let era = if stateless { Era::Stateless } else { Era::Handshake };
+                let params = message.raw(Field::Params).unwrap_or_default();
+                Self::Tools { era, whole: memchr::memmem::find(&params, b"\"cursor\"").is_none() }
+            }
             (_, true) => Self::Stateless,
             (_, false) => Self::Handshake,
         }
@@ -203,8 +212,11 @@ impl Call {
     /// Whether its app speaks as the handshake era does.
     pub(crate) fn is_handshake(&self) -> bool {
         match self.kind {
-            CallKind::Handshake => true,
-            CallKind::Stateless | CallKind::Discover | CallKind::Tools | CallKind::Listen { .. } => false,
+            CallKind::Handshake | CallKind::Tools { era: Era::Handshake, .. } => true,
+            CallKind::Stateless
+            | CallKind::Discover
+            | CallKind::Tools { era: Era::Stateless, .. }
+            | CallKind::Listen { .. } => false,
         }
     }
 

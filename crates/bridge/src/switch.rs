@@ -35,6 +35,7 @@ impl Bridge {
                 self.to_agent.push(BridgeMessage::Acknowledge { seq });
                 tracing::info!(seq, "switched");
             }
+            AgentMessage::Known { account, known } => self.recall(account, known),
             AgentMessage::Unknown => tracing::debug!("a message of a newer agent"),
         }
         self.release_held();

@@ -136,6 +136,9 @@ impl Bridge {
         match &*message.method() {
             "server/discover" => {
                 let line = self.kept(session_key).map(|newer| newer.discovered(&raw_id));
+                if let Some(found) = line.as_ref().and_then(era::message) {
+                    self.discovered(session_key, &found);
+                }
                 self.to_host.extend(line);
                 self.forget(key);
             }
@@ -186,6 +189,9 @@ impl Bridge {
             self.states.note(&json_string(&state), person);
         }
         let line = visit.or_else(|| self.kept(session).map(|newer| newer.answer(said, &method, &raw_id)));
+        if let Some(shown) = line.as_ref().filter(|_| method == "tools/list").and_then(era::message) {
+            self.listed_tools(key, &shown);
+        }
         self.to_host.extend(line.filter(|_| !cancelled));
         self.forget(key);
         self.found(None);
@@ -333,7 +339,10 @@ impl Bridge {
                 let streams = self.calls.values().filter(|call| call.session == session);
                 let listens = streams.filter_map(|call| match &call.kind {
                     CallKind::Listen { message, .. } => Some(message),
-                    CallKind::Handshake | CallKind::Stateless | CallKind::Discover | CallKind::Tools => None,
+                    CallKind::Handshake
+                    | CallKind::Stateless
+                    | CallKind::Discover
+                    | CallKind::Tools { .. } => None,
                 });
                 let interested = listens.filter(|listen| Filter::of(listen).wants(said));
                 interested.map(|listen| newer_host::told(said, listen)).collect()
@@ -360,7 +369,9 @@ impl Bridge {
         let wanted: std::collections::BTreeSet<Bytes> = streams
             .filter_map(|call| match &call.kind {
                 CallKind::Listen { message, .. } => Some(Filter::of(message).resources),
-                CallKind::Handshake | CallKind::Stateless | CallKind::Discover | CallKind::Tools => None,
+                CallKind::Handshake | CallKind::Stateless | CallKind::Discover | CallKind::Tools { .. } => {
+                    None
+                }
             })
             .flatten()
             .collect();

@@ -27,6 +27,7 @@ impl Bridge {
         let older = OlderHost::new(&initialize, discovered);
         let answer = older_host::initialized(&initialize, discovered, &self.server_info());
         let waits = self.current == Some(key) && !self.host.answered;
+        let as_begun = answer.as_ref().is_some_and(|answer| self.is_as_begun(key, answer));
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.translation = Translation::OlderHost(Box::new(older));
         if let (true, Some(answer)) = (waits, answer) {
@@ -36,7 +37,7 @@ impl Bridge {
             self.answer_initialize(&answer);
             self.flush(key);
         } else {
-            session.replaces = true;
+            session.replaces = !as_begun;
             self.ready(key);
         }
         self.found(None);
@@ -106,7 +107,9 @@ impl Bridge {
                 let shown = self.sessions.get_mut(&session).filter(|_| rounds.method == "tools/list");
                 let shown = shown.and_then(|session| session.mirrors.learn(said));
                 let shown = shown.as_ref().and_then(crate::era::message);
-                let line = older_host::answer(shown.as_ref().unwrap_or(said), &rounds.method, &raw_id);
+                let said = shown.as_ref().unwrap_or(said);
+                let line = older_host::answer(said, &rounds.method, &raw_id);
+                self.listed_tools(key, said);
                 self.to_host.push(line);
                 self.forget(key);
                 self.found(None);

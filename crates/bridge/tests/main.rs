@@ -20,6 +20,8 @@ mod handshake;
 mod interleaved;
 /// The host's answers to questions of a server.
 mod lost_answers;
+/// What the agent remembers of a server: an app starts at once, and keeps its tools.
+mod memory;
 /// Arguments of tools in headers.
 mod mirrored;
 /// An app of 2026-07-28 at a server with a handshake.

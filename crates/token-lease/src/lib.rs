@@ -6,6 +6,8 @@
 //! bridge --Token{lease, rejected?}------->   agent      when 20 % or 30 s are left, or after a 401
 //! bridge <--Token{standing}---------------   agent
 //! bridge <--Switched{seq, standing}-------   agent      account switched, signed in or out, removed
+//! bridge <--Known{account, known}--------   agent      what the server has said to that person before
+//! bridge --Seen{lease, known}------------>   agent      what it says now, where that is news
 //! bridge --Acknowledge{seq}-------------->   agent      from now on no new request as the old person
 //! bridge --Release{lease}---------------->   agent      the last call of the old person has ended
 //! ```
@@ -18,8 +20,8 @@ mod message;
 
 pub use access_token::AccessToken;
 pub use message::{
-    AgentMessage, BridgeMessage, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts, Standing,
-    TokenRefusal,
+    AgentMessage, BridgeMessage, Closed, ClosedCode, Known, LeaseId, OlderLeases, Person, ServerFacts,
+    Standing, TokenRefusal,
 };
 
 /// The longest line, in bytes. Access tokens of 16 kB and more exist.

@@ -61,6 +61,14 @@ pub enum BridgeMessage {
         /// The era that it speaks.
         era: Era,
     },
+    /// What the Server has said of itself to the person of a lease, or to nobody: only what is news. Kept for the next start.
+    Seen {
+        /// The lease under which it was said; none where the Server is open to everybody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<LeaseId>,
+        /// What was said.
+        known: Known,
+    },
     /// Whether the Server can be reached, as the bridge sees it. Sent when that changes.
     Trouble {
         /// One sentence without values; none: it goes well again.
@@ -114,9 +122,44 @@ pub enum AgentMessage {
         /// now (sign-out, removal).
         older: OlderLeases,
     },
+    /// What the Server has said of itself to this Account before, if that is known. Follows [`Self::Attached`], and the
+    /// acknowledgement of a switch.
+    Known {
+        /// The Account that it was said to; none where the Server is open to everybody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
+        /// What was said.
+        known: Known,
+    },
     /// A message of a newer version: ignored.
     #[serde(other)]
     Unknown,
+}
+
+/// What a Server has said of itself to one Account. Each is a JSON text as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The result of `initialize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialize: Option<String>,
+    /// The result of `server/discover`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discover: Option<String>,
+    /// The whole list of tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
+}
+
+impl Known {
+    /// Takes over what `newer` says; whether that changed anything.
+    pub fn merge(&mut self, newer: Self) -> bool {
+        let before = self.clone();
+        let Self { initialize, discover, tools } = newer;
+        self.initialize = initialize.or(self.initialize.take());
+        self.discover = discover.or(self.discover.take());
+        self.tools = tools.or(self.tools.take());
+        *self != before
+    }
 }
 
 /// What becomes of calls that began before a switch.
@@ -270,6 +313,15 @@ mod tests {
             r#"{"type":"trouble","what":"no answer"}"#,
         );
         same(&BridgeMessage::Trouble { what: None }, r#"{"type":"trouble"}"#);
+        let known = Known { tools: Some("[]".into()), ..Known::default() };
+        same(
+            &BridgeMessage::Seen { lease: Some(LeaseId(3)), known: known.clone() },
+            r#"{"type":"seen","lease":3,"known":{"tools":"[]"}}"#,
+        );
+        same(
+            &AgentMessage::Known { account: Some(AccountId::parse("a1").unwrap()), known },
+            r#"{"type":"known","account":"a1","known":{"tools":"[]"}}"#,
+        );
         let unknown: BridgeMessage = serde_json::from_str(r#"{"type":"from_the_future","x":1}"#).unwrap();
         assert_eq!(unknown, BridgeMessage::Unknown);
     }
@@ -320,6 +372,15 @@ mod tests {
         same(&Standing::Open, r#"{"standing":"open"}"#);
         let future: ClosedCode = serde_json::from_str(r#""from_the_future""#).unwrap();
         assert_eq!(future, ClosedCode::Unknown);
+    }
+
+    #[test]
+    fn what_is_newer_replaces_its_own_part_alone() {
+        let mut known = Known { initialize: Some("1".into()), tools: Some("2".into()), discover: None };
+        let newer = Known { tools: Some("3".into()), ..Known::default() };
+        assert!(known.merge(newer.clone()));
+        assert!(!known.merge(newer));
+        assert_eq!((known.initialize.as_deref(), known.tools.as_deref()), (Some("1"), Some("3")));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hallpass_bridge::{AgentLink, LinkError};
 use model::{AccountId, Endpoint, Era, Secret, ServerId, UnixTime};
 use token_lease::{
-    AccessToken, AgentMessage, BridgeMessage, Closed, ClosedCode, LeaseId, OlderLeases, Person, ServerFacts,
-    Standing,
+    AccessToken, AgentMessage, BridgeMessage, Closed, ClosedCode, Known, LeaseId, OlderLeases, Person,
+    ServerFacts, Standing,
 };
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines, ReadHalf, WriteHalf, split,
@@ -138,6 +138,7 @@ impl Connection {
                     message,
                     BridgeMessage::Learned { .. }
                         | BridgeMessage::Release { .. }
+                        | BridgeMessage::Seen { .. }
                         | BridgeMessage::Trouble { .. }
                 ),
                 "unexpected {message:?}"
@@ -178,6 +179,20 @@ impl Connection {
                 return lease;
             }
         }
+    }
+
+    /// Waits for what the server said of itself, and under which lease.
+    pub(crate) async fn seen(&mut self) -> (Option<LeaseId>, Known) {
+        loop {
+            if let BridgeMessage::Seen { lease, known } = self.hear().await {
+                return (lease, known);
+            }
+        }
+    }
+
+    /// Says what the server said to `name` before.
+    pub(crate) async fn remind(&mut self, name: &str, known: Known) {
+        self.say(&AgentMessage::Known { account: Some(person(name).account), known }).await;
     }
 
     /// Waits for what the bridge learned.

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) open: Mutex<bool>,
     /// Only 2026-07-28.
     pub(crate) modern: Mutex<bool>,
+    /// Held, `initialize` is not answered.
+    pub(crate) starts: tokio::sync::Mutex<()>,
     /// `server/discover` is answered with an empty result, as some servers of the handshake era do.
     pub(crate) shrugs: Mutex<bool>,
     /// Resources can be subscribed to (up to 2025-11-25).
@@ -93,6 +95,7 @@ impl Server {
             sse: Mutex::new(false),
             open: Mutex::new(false),
             modern: Mutex::new(false),
+            starts: tokio::sync::Mutex::new(()),
             shrugs: Mutex::new(false),
             watchable: Mutex::new(false),
             instead: Mutex::default(),
@@ -194,6 +197,7 @@ impl State {
             return self.stateless(&seen, &person).await;
         }
         if seen.rpc() == "initialize" {
+            drop(self.starts.lock().await);
             return self.initialize(&seen, &person);
         }
         if seen.rpc() == "server/discover" && *self.shrugs.lock().unwrap() {
