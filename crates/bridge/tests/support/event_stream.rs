@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::server::{Body, Seen, event, reply, result, stream};
+use super::server::Seen;
 use super::soon;
+use super::wire::{Body, event, reply, result, stream};
 
 /// What the test may turn while the server runs.
 pub(crate) struct State {

@@ -3,6 +3,7 @@
 mod agent;
 mod event_stream;
 mod server;
+mod wire;
 
 use std::time::Duration;
 

@@ -1,15 +1,13 @@
 //! A real MCP server over HTTP/1.1, of either era, that knows people by their tokens.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Frame, Incoming};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -17,8 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::soon;
-
-pub(super) type Body = BoxBody<Bytes, Infallible>;
+use super::wire::{Body, event, events, fault_with, mirrored_tools, reply, result, stream};
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
@@ -460,65 +457,5 @@ impl State {
             // Line breaks between tokens are legal JSON.
             reply(200, "application/json", serde_json::to_string_pretty(message).unwrap())
         }
-    }
-}
-
-fn fault_with(id: &Value, code: i64, data: &Value) -> Response<Body> {
-    let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "no", "data": data}});
-    reply(200, "application/json", error.to_string())
-}
-
-/// One tool with an argument for a header, and one that breaks the rules.
-fn mirrored_tools(person: &str) -> Value {
-    let region = json!({"region": {"type": "string", "x-mcp-header": "Region"}});
-    json!([
-        {"name": format!("tool-of-{person}"), "inputSchema": {"type": "object"}},
-        {"name": "where", "inputSchema": {"type": "object", "properties": region}},
-        {"name": "broken", "inputSchema": {"type": "object", "properties": {
-            "n": {"type": "number", "x-mcp-header": "N"}}}},
-    ])
-}
-
-pub(super) fn result(id: &Value, text: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": text}]}})
-}
-
-pub(super) fn event(message: &Value) -> Bytes {
-    format!("event: message\ndata: {message}\n\n").into()
-}
-
-pub(super) fn reply(status: u16, kind: &str, text: String) -> Response<Body> {
-    Response::builder()
-        .status(StatusCode::from_u16(status).unwrap())
-        .header("content-type", kind)
-        .body(Full::new(Bytes::from(text)).boxed())
-        .unwrap()
-}
-
-fn events(all: Vec<Bytes>) -> Response<Body> {
-    let (send, receive) = mpsc::unbounded_channel();
-    for one in all {
-        let _ = send.send(one);
-    }
-    stream(receive)
-}
-
-pub(super) fn stream(receive: mpsc::UnboundedReceiver<Bytes>) -> Response<Body> {
-    let body = Frames(receive).boxed();
-    Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
-}
-
-/// A channel as a body; it ends when the sender is gone.
-struct Frames(mpsc::UnboundedReceiver<Bytes>);
-
-impl hyper::body::Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
