@@ -1,10 +1,10 @@
-//! Tells through the system that somebody must sign in: once when it comes about, and each Account at most every
-//! quarter of an hour.
+//! Tells through the system that somebody must sign in, or must do so soon since nothing renews their sign-in: once
+//! when it comes about, and of each Account either at most every quarter of an hour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ipc::StatusView;
+use ipc::{ServerState, StatusView};
 use model::{AccountId, GrantState, ServerId};
 
 use crate::shell::{Page, Show};
@@ -14,8 +14,15 @@ use crate::tray::label::clean;
 /// What has been told.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    needing: BTreeSet<(ServerId, AccountId)>,
-    told: BTreeMap<AccountId, Instant>,
+    needing: BTreeSet<(ServerId, AccountId, Need)>,
+    told: BTreeMap<(AccountId, Need), Instant>,
+}
+
+/// What somebody must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Now,
+    Soon,
 }
 
 /// One notification.
@@ -31,31 +38,56 @@ impl Notices {
     pub(crate) fn due(&mut self, status: &StatusView, now: Instant) -> Vec<Notice> {
         let mut needing = BTreeSet::new();
         let mut due = Vec::new();
-        for server in status.servers.iter().filter(|server| needs_somebody(server.state)) {
+        for server in &status.servers {
             let Some(grant) =
                 server.grants.iter().find(|grant| server.selected.as_ref() == Some(&grant.account.id))
             else {
                 continue;
             };
+            let need = match server.state {
+                state if needs_somebody(state) => Need::Now,
+                ServerState::Connected | ServerState::Renewing | ServerState::Unreachable
+                    if grant.ends_soon =>
+                {
+                    Need::Soon
+                }
+                ServerState::Connected
+                | ServerState::Renewing
+                | ServerState::Unreachable
+                | ServerState::Switching
+                | ServerState::NeedsSignIn
+                | ServerState::RevokedByServer
+                | ServerState::SignedOut
+                | ServerState::NobodyChosen
+                | ServerState::Open
+                | ServerState::Paused
+                | ServerState::Blocked => continue,
+            };
             let account = &grant.account.id;
-            needing.insert((server.id.clone(), account.clone()));
-            let is_new = !self.needing.contains(&(server.id.clone(), account.clone()));
-            let rested = self.told.get(account).is_none_or(|told| now.duration_since(*told) >= REST);
+            let key = (server.id.clone(), account.clone(), need);
+            let is_new = !self.needing.contains(&key);
+            needing.insert(key);
+            let rested =
+                self.told.get(&(account.clone(), need)).is_none_or(|told| now.duration_since(*told) >= REST);
             if is_new && rested {
-                self.told.insert(account.clone(), now);
-                due.push(Notice {
-                    server: server.id.clone(),
-                    title: if grant.state == GrantState::RevokedByServer {
-                        format!("{} refuses the pasted token", clean(&server.label, NAME))
-                    } else {
-                        format!("{} needs sign-in", clean(&server.label, NAME))
-                    },
-                    body: if grant.pasted {
-                        format!("{} needs a new token.", clean(&grant.account.label, NAME))
-                    } else {
-                        format!("{} must sign in again.", clean(&grant.account.label, NAME))
-                    },
-                });
+                self.told.insert((account.clone(), need), now);
+                let (label, who) = (clean(&server.label, NAME), clean(&grant.account.label, NAME));
+                let (title, body) = match need {
+                    Need::Now if grant.pasted => (
+                        if grant.state == GrantState::RevokedByServer {
+                            format!("{label} refuses the pasted token")
+                        } else {
+                            format!("{label} needs sign-in")
+                        },
+                        format!("{who} needs a new token."),
+                    ),
+                    Need::Now => (format!("{label} needs sign-in"), format!("{who} must sign in again.")),
+                    Need::Soon => (
+                        format!("A sign-in to {label} ends soon"),
+                        format!("Nothing renews it: {who} has to sign in again."),
+                    ),
+                };
+                due.push(Notice { server: server.id.clone(), title, body });
             }
         }
         self.needing = needing;
@@ -113,6 +145,16 @@ mod tests {
         serde_json::from_value(json!({"agent": agent, "servers": servers, "sessions": []})).unwrap()
     }
 
+    /// The same for sign-ins that nothing renews and that end soon.
+    fn ending(servers: &[(&str, &str)]) -> StatusView {
+        let mut status = status(servers, true);
+        for server in &mut status.servers {
+            server.state = ServerState::Connected;
+            server.grants[0].ends_soon = true;
+        }
+        status
+    }
+
     fn servers(due: &[Notice]) -> Vec<&str> {
         due.iter().map(|notice| notice.server.as_str()).collect()
     }
@@ -150,6 +192,17 @@ mod tests {
         let more = status(&[("jira", "ana"), ("wiki", "ana"), ("mail", "ben"), ("crm", "ben")], true);
         assert!(notices.due(&more, now + REST / 2).is_empty());
         assert!(notices.due(&more, now + REST).is_empty());
+    }
+
+    #[test]
+    fn a_sign_in_that_nothing_renews_is_told_before_it_ends_and_when_it_has_ended() {
+        let mut notices = Notices::default();
+        let start = Instant::now();
+        let soon = notices.due(&ending(&[("jira", "ana")]), start);
+        assert!(soon[0].title.ends_with("ends soon") && soon[0].body.contains("ana"), "{soon:?}");
+        assert!(notices.due(&ending(&[("jira", "ana")]), start + REST * 2).is_empty());
+        let over = notices.due(&status(&[("jira", "ana")], true), start + Duration::from_mins(1));
+        assert!(over[0].title.ends_with("needs sign-in"), "{over:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use ipc::{Request, Response};
+use ipc::{NewServer, Request, Response};
 use model::ServerId;
 use serde_json::{Value, json};
 use testbed::mcp_server::{Eras, McpServer};
@@ -94,18 +94,12 @@ async fn every_door_refuses_an_address_or_a_header_with_a_secret() {
     let world = World::new().await;
     let endpoint = world.server.endpoint();
     let mut control = Control::open(&world).await;
-    let add = |url: &str, headers: &[(&str, &str)]| Request::AddServer {
-        url: url.to_owned(),
-        id: None,
-        label: None,
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        registration: model::RegistrationChoice::default(),
-        identity_provider: false,
-        personal_token: false,
-        whoami: None,
-        private_network: false,
-        ca: None,
-        imported_from: None,
+    let add = |url: &str, headers: &[(&str, &str)]| {
+        Request::AddServer(NewServer {
+            url: url.to_owned(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..NewServer::default()
+        })
     };
     let bearer = format!("Bearer {TOKEN}");
     for (url, headers, part) in [

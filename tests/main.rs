@@ -68,6 +68,18 @@ mod admin_lists;
 // Servers in TLS behind a private authority: trusted where a person said so, and nowhere else.
 mod private_authority;
 
+// Sign-ins that are left before their end: gone on with, given up, found to have ended.
+mod left;
+
+// Who Hallpass is to an issuer: its own document in place of a registration.
+mod documents;
+
+// Signing in again and out: what was replaced or ended lives on nowhere, and nobody loses what is newer.
+mod replaced;
+
+// Issuers that are particular about where the browser comes back to, and what they are sent besides.
+mod redirects;
+
 // Proxies that open, ask, refuse, fall silent; who vouches for a connection.
 mod proxies;
 

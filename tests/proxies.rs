@@ -85,6 +85,23 @@ async fn everything_goes_through_the_proxy_of_the_session() {
 }
 
 #[tokio::test]
+async fn a_session_without_a_proxy_takes_none_away_and_an_empty_variable_does() {
+    let (lab, _address) = Lab::with_ana(Proxy::url).await;
+    let recorded = || lab.world.state()["environment"]["proxies"].clone();
+    let before = recorded();
+    assert!(before["https_proxy"].as_str().is_some_and(|text| !text.is_empty()), "{before}");
+    // A remote shell, say, or a job of the night.
+    lab.world.run(&["servers", "test", SERVER]).await.ok();
+    assert_eq!(recorded(), before);
+    lab.world.run_agent_stop().await;
+    lab.world.run(&["servers", "test", SERVER]).await.ok();
+    lab.run_with(&[("NO_PROXY", ".corp.example")], &["status"]).await;
+    assert_eq!(recorded(), before);
+    lab.run("", &["servers", "test", SERVER]).await.fails(6);
+    assert_eq!(recorded()["https_proxy"], "");
+}
+
+#[tokio::test]
 async fn a_name_that_no_proxy_shall_carry_is_not_asked_of_it() {
     let lab = Lab::new().await;
     let (url, endpoint) = (lab.proxy.url(), lab.server.endpoint());

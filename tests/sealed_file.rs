@@ -106,6 +106,49 @@ async fn with_a_passphrase_a_person_signs_in_and_calls_and_nothing_is_readable()
 }
 
 #[tokio::test]
+async fn a_passphrase_can_be_changed_and_a_crash_at_any_moment_leaves_one_that_opens() {
+    let world = World::headless().await;
+    let login = ["login", SERVER, "--yes", "--store", "sealed-file", "--passphrase-stdin"];
+    world.typing(PASSPHRASE, &login).await.ok();
+    let change = ["store", "passphrase", "--passphrase-stdin"];
+    let next = "four other words entirely";
+    let both = |old: &str, new: &str| format!("{old}\n{new}");
+    let wrong = world.typing(&both("not the right passphrase", next), &change).await.fails(7);
+    assert!(wrong.err.contains("does not open"), "{wrong:?}");
+    let short = world.typing(&both(PASSPHRASE, "short"), &change).await.fails(2);
+    assert!(short.err.contains("at least 12"), "{short:?}");
+    // Dies with all ready and nothing written: the old one opens. Dies when it is written: the new one does.
+    let unlock = ["store", "unlock", "--passphrase-stdin"];
+    for (point, opens, refused) in
+        [("passphrase.ready", PASSPHRASE, next), ("passphrase.changed", next, PASSPHRASE)]
+    {
+        world.plant_fault(point);
+        world.typing(&both(PASSPHRASE, next), &change).await.fails(9);
+        world.typing(refused, &unlock).await.fails(7);
+        world.typing(opens, &unlock).await.ok();
+    }
+    world.typing(&both(next, PASSPHRASE), &change).await.ok();
+    world.run(&["agent", "stop"]).await.ok();
+    world.typing(PASSPHRASE, &unlock).await.ok();
+    let host = world.host("cursor").await;
+    assert_eq!(whoami(&host).await.unwrap(), "ana", "nobody has to sign in again");
+    let wanted = [Wanted::new("old", PASSPHRASE.into()), Wanted::new("new", next.into())];
+    let report = scan_sandbox(&world.sandbox, wanted, &[]).unwrap();
+    assert_eq!(
+        (report.broken(), &report.findings[..]),
+        (Vec::<String>::new(), &[][..]),
+        "neither lies anywhere"
+    );
+
+    let keyed = World::headless_with_ana().await;
+    let ran = keyed.typing(&both(PASSPHRASE, next), &change).await.fails(2);
+    assert!(ran.err.contains("by no passphrase"), "{ran:?}");
+    let other = World::new().await;
+    let ran = other.typing(&both(PASSPHRASE, next), &change).await.fails(2);
+    assert!(ran.err.contains("your keychain"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn an_agent_that_was_given_the_passphrase_stays() {
     let world = World::headless().await;
     fs::write(world.root().join("run/idle"), "200").unwrap();

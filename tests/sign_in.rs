@@ -207,8 +207,29 @@ async fn a_server_without_refresh_tokens_and_with_odd_lifetimes_is_told_as_it_is
     let world = World::new().await;
     world.issuer.handle().set(|k| k.refresh_tokens = false);
     world.add_server().await;
+    world.issuer.handle().set(|k| k.access_token_lifetime = 39 * 86_400 + 3600);
     let ran = world.login("ana", &[]).await.ok();
-    assert!(ran.err.contains("no refresh token"), "{}", ran.err);
+    assert!(ran.err.contains("no refresh token: sign in again by 2"), "{}", ran.err);
+    assert!(ran.err.contains(" UTC (in 39 days)"), "the day it ends: {}", ran.err);
+    let told = world.login("ana", &["--json"]).await.ok().json();
+    let (end, status) = (&told["ends_at"], world.status().await);
+    let grant = &status["servers"][0]["grants"][0];
+    assert!(end.is_u64() && grant["ends_at"].is_u64() && grant["ends_soon"] == false, "{told} {grant}");
+    let shown = world.run(&["status"]).await.ok();
+    assert!(shown.out.contains("signed in until 2") && shown.out.contains("cannot renew"), "{}", shown.out);
+    world.issuer.handle().set(|k| k.expires_in = ExpiresIn::Absent);
+    let ran = world.login("ana", &[]).await.ok();
+    assert!(ran.err.contains("does not say when this sign-in ends"), "{}", ran.err);
+    // It ends, and whoever looks is told so, whether a call was made since or not.
+    world.issuer.handle().set(|k| (k.expires_in, k.access_token_lifetime) = (ExpiresIn::Right, 2));
+    world.login("ana", &[]).await.ok();
+    let over = eventually("its end", async || {
+        let ran = world.run(&["status"]).await;
+        (ran.code == 4).then_some(ran)
+    });
+    let over = over.await;
+    assert!(over.out.contains("no refresh token that could renew it"), "{}", over.out);
+    world.issuer.handle().set(|k| k.access_token_lifetime = 3600);
     for odd in [ExpiresIn::Absent, ExpiresIn::Negative, ExpiresIn::Text, ExpiresIn::Huge, ExpiresIn::Nonsense]
     {
         world.issuer.handle().set(|k| k.expires_in = odd);

@@ -11,6 +11,7 @@ use testbed::browser::Decision;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::support::people::{refusal, whoami};
+use crate::support::process::signal;
 use crate::support::{LIMIT, Ran, SERVER, World, eventually};
 
 /// Runs `hallpass` with something on its standard input.
@@ -223,6 +224,61 @@ async fn one_sign_in_at_the_company_is_a_sign_in_everywhere_without_a_browser() 
 }
 
 #[tokio::test]
+async fn signing_out_at_the_company_ends_what_it_vouched_for_at_once_or_when_the_issuer_can_be_told() {
+    let Company { world, provider } = &Company::new().await;
+    let company = |person: &'static str| async move {
+        world.login_with(&format!("--as {person}"), &["login", "acme", "--yes"]).await.ok()
+    };
+    company("ana").await;
+    company("ben").await;
+    let host = world.host("cursor").await;
+    assert_eq!(whoami(&host).await.unwrap(), "ana");
+    let ran = world.run(&["logout", "acme", "--account", "ana"]).await.ok();
+    assert!(
+        ran.out.contains("is signed out of tickets") && ran.out.contains("is signed out of acme"),
+        "{ran:?}"
+    );
+    assert!(ran.err.contains("1 of these had come of the identity provider's word"), "{ran:?}");
+    assert!(world.issuer.handle().stats().revocations > 0, "the server's own tokens are revoked too");
+    assert!(provider.handle().stats().revocations > 0);
+    let said = refusal(&host).await;
+    assert!(!said.contains("ben"), "and nobody acts in her place: {said}");
+    let who: Vec<_> =
+        world.state()["grants"].as_array().unwrap().iter().map(|g| g["account"].clone()).collect();
+    assert!(who.len() == 2 && who[0] == who[1], "ben stays, in both places: {who:?}");
+    // Offline: signed out here all the same, and the issuer hears of it later.
+    world.issuer.handle().set(|knobs| knobs.revocation = Availability::Unavailable);
+    let before = world.issuer.handle().stats().revocations;
+    let ran = world.run(&["servers", "remove", "acme", "--json"]).await.ok().json();
+    assert_eq!((&ran["vouched"], &ran["pending"]), (&json!(1), &json!(1)), "{ran}");
+    assert!(world.state()["grants"].as_array().unwrap().is_empty());
+    assert_eq!(world.state()["revocations"].as_array().map(Vec::len), Some(1));
+    world.issuer.handle().set(|knobs| knobs.revocation = Availability::Open);
+    drop(host);
+    signal(world.agent_pid().await, "KILL");
+    eventually("the issuer to hear of it", async || {
+        world.run(&["status"]).await;
+        (world.issuer.handle().stats().revocations > before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_company_that_proves_nobody_is_said_to_prove_nobody() {
+    let company = Company::new().await;
+    company.provider.handle().set(|knobs| {
+        (knobs.identity, knobs.userinfo) = (Identity::UserinfoOnly, Availability::Refused);
+    });
+    let ran = company.sign_in("ana").await.ok();
+    assert!(
+        ran.err.contains("tickets: not signed in: acme does not prove who is signed in there"),
+        "{ran:?}"
+    );
+    let ran = company.world.run(&["login", SERVER]).await.fails(1);
+    assert!(ran.err.contains("its word counts for nobody") && !ran.err.contains("somebody else"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn the_sign_in_at_the_company_renews_itself_too() {
     let company = Company::new().await;
     company.provider.handle().set(|knobs| knobs.access_token_lifetime = 1);
@@ -270,7 +326,6 @@ async fn an_id_token_from_elsewhere_counts_only_once_its_provider_vouches_for_it
     };
     let id_token = issued.iter().rfind(is_id_token).unwrap().value.expose().to_owned();
     company.world.run(&["logout", "acme", "--all"]).await.ok();
-    company.world.run(&["logout", SERVER, "--all"]).await.ok();
     let login = ["login", SERVER, "--id-token-stdin", "--yes"];
     for (bad, words) in [("", "missing"), ("a.b.c", "not a signed JWT")] {
         let ran = run_with_input(&company.world, &login, bad).await.fails(2);

@@ -180,6 +180,80 @@ export const flows = {
       await page.getByTestId("sign-in-sheet").waitFor({ state: "hidden" });
     },
   },
+  "sign in on another device, and in the browser after all": {
+    at: "scene=company&pace=0&browser=never",
+    async play(page, by) {
+      await by.press(id(page, "server-robot"));
+      await by.press(id(page, "sign-in-device"));
+      await see(page, "WDJB-MJHT");
+      await see(page, "Waiting for you at the other device");
+      await page.getByRole("img", { name: /^QR code of that address/ }).waitFor();
+      await by.press(id(page, "copy-code"));
+      await see(page, "The code is copied.");
+      await by.press(id(page, "use-browser"));
+      await see(page, "Waiting for your browser");
+      await by.press(id(page, "use-device"));
+      await see(page, "WDJB-MJHT");
+      await page.evaluate(() => { for (const id of [100, 101, 102, 103]) globalThis.hallpass_fake.comeBack(id); });
+      await by.press(id(page, "confirm-yes"));
+      await see(page, "Signed in as ben@acme.example");
+      expect((await calls(page, "cancel_sign_in")) === 2, "each change of way ends the one before");
+    },
+  },
+  "an application is shown as no person and acts only where it is chosen": {
+    at: "scene=company&pace=0",
+    async play(page, by) {
+      await by.press(id(page, "server-robot"));
+      await by.press(id(page, "sign-in-application"));
+      await see(page, /not a person\. It acts only where/);
+      await by.press(id(page, "sheet-done"));
+      await see(page, "build-robot (not a person)");
+      await see(page, "Nobody chosen");
+    },
+  },
+  "a company's identity provider: added, a server that it vouches for added, one sign-in for both": {
+    at: "scene=empty&pace=0&browser=20",
+    async play(page, by) {
+      await by.write(id(page, "paste-box"), "https://login.acme.example/");
+      await by.press(id(page, "add-button"));
+      await see(page, "Read as a URL.");
+      await by.write(page.getByLabel("Name", { exact: true }), "Acme login");
+      await by.press(page.getByText("More options"));
+      await by.pick(id(page, "add-known"), "It is an identity provider itself, and no MCP server");
+      await see(page, "This needs the client id that an administrator registered.");
+      await by.write(page.getByLabel("Client id"), "hallpass");
+      await by.press(id(page, "add-only"));
+      await see(page, "Acme login is added.");
+      await by.write(id(page, "paste-box"), "https://payroll.acme.example/mcp");
+      await by.press(id(page, "add-button"));
+      await by.write(page.getByLabel("Name", { exact: true }), "Payroll");
+      await by.press(page.getByText("More options"));
+      await by.write(page.getByLabel("Client id"), "hallpass-payroll");
+      await by.write(page.getByLabel("Client secret"), "s3cret-of-payroll");
+      await by.pick(id(page, "add-known"), "Acme login vouches for them");
+      await by.press(id(page, "add-and-sign-in"));
+      await see(page, /nobody is signed in at login/i);
+      await by.press(button(page, "Close"));
+      await by.press(id(page, "sign-in-login"));
+      await by.press(id(page, "confirm-yes"));
+      await see(page, "Signed in as ben@acme.example");
+      await by.press(id(page, "sheet-done"));
+      await by.press(id(page, "server-payroll"));
+      await see(page, /Acme login vouches for people here/);
+      await see(page, "ben@acme.example");
+    },
+  },
+  "a sign-in that was left is gone on with": {
+    at: "scene=parked&pace=0&browser=never",
+    async play(page, by) {
+      await see(page, "Going on with the sign-in that was begun 1 min ago.");
+      await see(page, "Waiting for your browser");
+      expect((await calls(page, "resume_sign_in")) === 1, "it is attended once");
+      expect((await calls(page, "begin_sign_in")) === 0, "a second one was begun");
+      await by.press(button(page, "Cancel"));
+      await page.getByTestId("sign-in-sheet").waitFor({ state: "hidden" });
+    },
+  },
   "switch in the list and undo": {
     at: "scene=servers&pace=0",
     async play(page, by) {

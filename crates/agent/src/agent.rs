@@ -40,6 +40,8 @@ pub(crate) struct Agent {
     pub(crate) events: broadcast::Sender<Event>,
     /// Something that the schedule depends on has changed.
     pub(crate) reschedule: Notify,
+    /// Somebody has signed in where nothing may renew it.
+    pub(crate) endings: Notify,
     /// The agent should end.
     pub(crate) stop: Notify,
     /// How the keychain was when somebody last looked.
@@ -66,6 +68,7 @@ impl Agent {
             started_at: world.now(),
             events: broadcast::channel(256).0,
             reschedule: Notify::new(),
+            endings: Notify::new(),
             stop: Notify::new(),
             state: Mutex::new(state),
             marker_seen: tokio::sync::Mutex::new(false),

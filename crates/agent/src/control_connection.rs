@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use ipc::{Call, CodecError, Error, ErrorCode, Event, FromAgent, ProfileView, Request, Response};
-use model::Origin;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::agent::Agent;
 use crate::listener::{Reader, Writer};
-use crate::servers::NewServer;
-use crate::sign_in::Begun;
+use crate::sign_in::Held;
 use crate::{error, lifecycle};
 
-/// Serves a caller until it goes away. Sign-ins that it began end with it.
+/// Serves a caller until it goes away. Sign-ins that it began wait for their person then, or end with it.
 pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writer) {
     let (outbox, mut outgoing) = mpsc::unbounded_channel();
     let mut watched: Option<broadcast::Receiver<Event>> = None;
-    let mut begun: Vec<Begun> = Vec::new();
+    let mut held: Vec<Held> = Vec::new();
     loop {
         tokio::select! {
             Some(message) = outgoing.recv() => if say(&mut writer, message).await.is_err() { return },
@@ -31,13 +29,10 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
                     answer(&outbox, id, Ok(Response::Done));
                 }
                 Ok(Some(Call { id, request: request @ Request::BeginSignIn { .. } })) => {
-                    let result = agent.begin_sign_in(request, outbox.clone());
-                    let result = result.map(|handle| {
-                        let sign_in = handle.id();
-                        begun.push(handle);
-                        Response::SignIn { sign_in }
-                    });
-                    answer(&outbox, id, result);
+                    hold(agent.begin_sign_in(request, outbox.clone()), id, &outbox, &mut held);
+                }
+                Ok(Some(Call { id, request: Request::ResumeSignIn { sign_in } })) => {
+                    hold(agent.resume_sign_in(sign_in, outbox.clone()), id, &outbox, &mut held);
                 }
                 Ok(Some(Call { id, request })) => {
                     let (agent, outbox) = (Arc::clone(agent), outbox.clone());
@@ -58,6 +53,25 @@ pub(crate) async fn run(agent: &Arc<Agent>, mut reader: Reader, mut writer: Writ
             },
         }
     }
+}
+
+/// Answers which sign-in it is, then tells what the caller has missed of it.
+fn hold(
+    begun: Result<Held, Error>,
+    id: u64,
+    outbox: &mpsc::UnboundedSender<FromAgent>,
+    held: &mut Vec<Held>,
+) {
+    let mut begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => return answer(outbox, id, Err(error)),
+    };
+    let sign_in = begun.id();
+    answer(outbox, id, Ok(Response::SignIn { sign_in }));
+    for step in std::mem::take(&mut begun.replay) {
+        let _gone = outbox.send(FromAgent::Event { event: Event::SignIn { sign_in, step } });
+    }
+    held.push(begun);
 }
 
 /// Sends a message; instead of an answer that is too long, an error goes out.
@@ -98,37 +112,7 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             Ok(Response::Done)
         }
         Request::Status => Ok(Response::Status(Box::new(agent.status_view().await))),
-        Request::AddServer {
-            url,
-            id,
-            label,
-            headers,
-            registration,
-            identity_provider,
-            personal_token,
-            whoami,
-            private_network,
-            ca,
-            imported_from,
-        } => {
-            let authority = crate::servers::parse_authority(ca.as_deref())?;
-            let origin = imported_from.map_or(Origin::HandMade, |app| Origin::Imported { app });
-            let new = NewServer {
-                url,
-                id,
-                label,
-                headers,
-                registration,
-                identity_provider,
-                personal_token,
-                whoami,
-                private_network,
-                authority,
-                origin,
-            };
-            let view = agent.add_server(new).await?;
-            Ok(Response::Server(Box::new(view)))
-        }
+        Request::AddServer(new) => Ok(Response::Server(Box::new(agent.add_server(new).await?))),
         Request::GiveClientSecret { server, secret } => {
             agent.keep_client_secret(&server, secret.into()).await?;
             Ok(Response::Done)
@@ -136,6 +120,10 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
         Request::UnlockStore { passphrase } => {
             let unlocked = agent.unlock_store(passphrase.map(Into::into)).await;
             unlocked.map(|()| Response::Done).map_err(|error| error::of_store(&error))
+        }
+        Request::ChangePassphrase { old, new } => {
+            agent.change_passphrase(old.into(), new.into()).await?;
+            Ok(Response::Done)
         }
         Request::ListServers => Ok(Response::Servers { servers: agent.server_views() }),
         Request::ShowServer { server } => Ok(Response::Server(Box::new(agent.server_view(&server)?))),
@@ -153,6 +141,9 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
         Request::TrustServer { server, ca } => {
             Ok(Response::Server(Box::new(agent.trust_server(&server, ca.as_deref())?)))
         }
+        Request::SetSignIn { server, redirect, parameters, except } => {
+            Ok(Response::Server(Box::new(agent.set_sign_in(&server, redirect, parameters, except)?)))
+        }
         Request::RemoveServer { server } => Ok(Response::SignedOut(agent.remove_server(&server).await?)),
         Request::ConfirmSignIn { sign_in, yes } => {
             agent.sign_ins.confirm(sign_in, yes)?;
@@ -160,6 +151,11 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
         }
         Request::PasteCallback { sign_in, url } => {
             agent.sign_ins.paste(sign_in, url.into())?;
+            Ok(Response::Done)
+        }
+        Request::ParkSignIn { sign_in } => {
+            agent.sign_ins.park(sign_in)?;
+            agent.changed();
             Ok(Response::Done)
         }
         Request::CancelSignIn { sign_in } => {
@@ -226,7 +222,7 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
             lifecycle::retire(agent)?;
             Ok(Response::Done)
         }
-        Request::Watch | Request::BeginSignIn { .. } | Request::Unknown => {
+        Request::Watch | Request::BeginSignIn { .. } | Request::ResumeSignIn { .. } | Request::Unknown => {
             Err(Error::new(ErrorCode::Usage, "this agent does not know that request")
                 .hint("run: hallpass agent stop, then try again"))
         }

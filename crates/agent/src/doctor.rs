@@ -10,7 +10,7 @@ use model::{Grant, GrantState, State, UnixTime};
 use token_store::SealedFiles;
 
 use crate::agent::Agent;
-use crate::{list_rules, stores};
+use crate::{list_rules, stores, views};
 
 impl Agent {
     /// Looks at everything that a sign-in and a call need, in the order in which they build on each other.
@@ -70,6 +70,7 @@ impl Agent {
         }
         checks.extend(self.proxy_check());
         checks.extend(self.connection_checks().await);
+        checks.extend(self.identity_checks().await);
         checks.extend(self.server_checks());
         checks.extend(self.list_checks());
         if platform::process::inside_package() {
@@ -149,21 +150,28 @@ impl Agent {
             state
                 .grants
                 .iter()
-                .filter_map(|grant| match &grant.state {
-                    GrantState::Active if grant.pasted => pasted_check(state, grant, now),
-                    GrantState::Active | GrantState::Revoked => None,
-                    GrantState::RevokedByServer => {
-                        Some(token_check(state, grant, CheckState::Problem, "is refused"))
-                    }
-                    GrantState::NeedsSignIn { reason } => {
-                        let label = state.accounts.get(&grant.account).map_or("?", |a| a.label.as_str());
-                        Some(check(
-                            "sign-in",
+                .filter_map(|grant| {
+                    let label = state.accounts.get(&grant.account).map_or("?", |a| a.label.as_str());
+                    let (how, found) = match &views::state_at(grant, now) {
+                        GrantState::Active if grant.pasted => return pasted_check(state, grant, now),
+                        GrantState::RevokedByServer => {
+                            return Some(token_check(state, grant, CheckState::Problem, "is refused"));
+                        }
+                        GrantState::Active if grant.told_from().is_some_and(|from| from <= now) => (
+                            CheckState::Warning,
+                            format!(
+                                "the sign-in of {label} to {} ends soon, and nothing renews it",
+                                grant.server
+                            ),
+                        ),
+                        GrantState::Active | GrantState::Revoked => return None,
+                        GrantState::NeedsSignIn { reason } => (
                             CheckState::Problem,
                             format!("{label} must sign in to {} again: {reason}", grant.server),
-                            &format!("hallpass login {} --account {}", grant.server, grant.account),
-                        ))
-                    }
+                        ),
+                    };
+                    let fix = format!("hallpass login {} --account {}", grant.server, grant.account);
+                    Some(check("sign-in", how, found, &fix))
                 })
                 .collect()
         })

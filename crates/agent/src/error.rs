@@ -61,6 +61,9 @@ fn of_sealed(fault: &SealedFault) -> Error {
             ErrorCode::KeychainLocked,
             "try again; if it is lost for good: hallpass store use sealed-file --start-over",
         ),
+        SealedFault::NoPassphrase { .. } => {
+            (ErrorCode::Usage, "to have one: hallpass store use keychain, or make a new key file")
+        }
         SealedFault::ShortPassphrase { .. } => (ErrorCode::Usage, "choose a longer one, such as four words"),
         SealedFault::KeyFile { .. } | SealedFault::ShortKeyFile { .. } | SealedFault::WrongKeyFile { .. } => {
             (

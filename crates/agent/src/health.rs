@@ -21,10 +21,11 @@ pub(crate) struct Troubles(Mutex<HashMap<ServerId, Error>>);
 impl Agent {
     /// All Servers, by id.
     pub(crate) fn server_views(&self) -> Vec<ServerView> {
+        let now = self.world.now();
         let views: Vec<_> = self.read(|state| {
             let switching = self.switching(state);
             let view =
-                |one: &Server| (as_it_acts(server_view(state, one), &switching), record(state, &one.id));
+                |one: &Server| (as_it_acts(server_view(state, one, now), &switching), record(state, &one.id));
             state.servers.values().map(view).collect()
         });
         views.into_iter().map(|(view, record)| self.with_health(view, record.as_ref())).collect()
@@ -32,9 +33,10 @@ impl Agent {
 
     /// One Server.
     pub(crate) fn server_view(&self, id: &ServerId) -> Result<ServerView, Error> {
+        let now = self.world.now();
         let found = self.read(|state| {
             let server = state.servers.get(id)?;
-            Some((as_it_acts(server_view(state, server), &self.switching(state)), record(state, id)))
+            Some((as_it_acts(server_view(state, server, now), &self.switching(state)), record(state, id)))
         });
         let (view, record) = found.ok_or_else(|| error::no_server(id))?;
         Ok(self.with_health(view, record.as_ref()))

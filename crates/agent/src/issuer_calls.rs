@@ -17,6 +17,7 @@ use crate::agent::Agent;
 use crate::network::Access;
 use crate::refresh::{Refusal, Renewed, Subject};
 use crate::servers::chain;
+use crate::views::NOTHING_RENEWS_IT;
 use crate::vouching::At;
 
 /// What became of a revocation.
@@ -26,8 +27,12 @@ pub(crate) enum Revoked {
     Yes,
     /// The issuer could not be told now.
     NotYet,
-    /// The issuer has no way to be told, or refuses to hear it.
-    Never,
+    /// The issuer has no way to be told.
+    NotOffered,
+    /// It was told, and refused.
+    Refused,
+    /// What is to be revoked cannot be read any more, so it could be told to nobody.
+    Unreadable,
 }
 
 /// Who we are to an issuer, before the keychain is asked.
@@ -51,11 +56,14 @@ impl Agent {
         let url = endpoint(&set.seal.token_endpoint).map_err(not_sent)?;
         // An identity provider was not asked for a resource, and would refuse to hear of one now.
         let is_provider = server.as_ref().is_some_and(|server| server.auth == AuthKind::IdentityProvider);
-        let resource = Some(set.seal.resource.as_str()).filter(|_| !is_provider);
+        let let_off = server.as_ref().is_some_and(|server| server.registration.except.resource);
+        let resource = Some(set.seal.resource.as_str()).filter(|_| !is_provider && !let_off);
         let at = TokenEndpoint { url: &url, authentication: &authentication, resource };
         let answer = match &set.seal.renewal {
             Renewal::RefreshToken => {
-                let Some(refresh_token) = &set.refresh_token else { return Err(Refusal::InvalidGrant) };
+                let Some(refresh_token) = &set.refresh_token else {
+                    return Err(Refusal::Over(NOTHING_RENEWS_IT.to_owned()));
+                };
                 oauth::refresh(&*http, at, refresh_token).await.map_err(|error| refusal(&error))?
             }
             // A person made it, and makes the next one.
@@ -150,7 +158,7 @@ impl Agent {
     pub(crate) async fn revoke_set(&self, set: &TokenSet, access: Access<'_>) -> Revoked {
         let Some(url) = set.seal.revocation_endpoint.as_deref().and_then(|url| Endpoint::parse(url).ok())
         else {
-            return Revoked::Never;
+            return Revoked::NotOffered;
         };
         let Ok((http, authentication)) = self.issuer(&set.seal, access).await else { return Revoked::NotYet };
         let tokens = [
@@ -166,7 +174,7 @@ impl Agent {
                 Err(RevocationError::Refused { .. }) if kind == TokenKind::Access => {}
                 Err(error) => {
                     tracing::warn!(%error, "a token was not revoked");
-                    outcome = Revoked::Never;
+                    outcome = Revoked::Refused;
                 }
             }
         }

@@ -54,8 +54,16 @@ impl Agent {
     pub(crate) async fn record_environment(
         &self,
         dbus_address: Option<String>,
-        proxies: Proxies,
+        proxies: Option<Proxies>,
     ) -> Result<(), Error> {
+        let Some(proxies) = proxies else {
+            return match dbus_address {
+                Some(_) => self
+                    .change(|state| state.environment.dbus_address = dbus_address)
+                    .map_err(error::of_state),
+                None => Ok(()),
+            };
+        };
         let news = self.use_proxies(proxies.clone());
         let Parted { clear, secret } = part(&proxies);
         let old = self.read(|state| state.environment.proxy_secret.clone());
@@ -155,7 +163,7 @@ impl Agent {
         if part(&recorded).secret.is_empty() {
             return;
         }
-        if let Err(error) = self.record_environment(None, recorded).await {
+        if let Err(error) = self.record_environment(None, Some(recorded)).await {
             tracing::warn!(%error, "a proxy's password is still in the state");
         }
     }

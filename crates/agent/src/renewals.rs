@@ -65,6 +65,30 @@ pub(crate) async fn retry_revocations(agent: Arc<Agent>) {
     }
 }
 
+/// Tells whoever watches when a sign-in that nothing renews is about to end, and when it has ended.
+pub(crate) async fn watch_endings(agent: Arc<Agent>) {
+    let mut seen = agent.world.now();
+    loop {
+        let now = agent.world.now();
+        let mut next = None;
+        let passed = agent.read(|state| {
+            let times = state.grants.iter().flat_map(|grant| [grant.told_from(), grant.ends_at()]).flatten();
+            let (passed, ahead): (Vec<UnixTime>, Vec<UnixTime>) = times.partition(|at| *at <= now);
+            next = ahead.into_iter().min();
+            passed.into_iter().any(|at| at > seen)
+        });
+        if passed {
+            agent.tell();
+        }
+        seen = now;
+        let wait = next.map_or(LOOK_AGAIN, |at| at.since(now).clamp(Duration::from_millis(200), LOOK_AGAIN));
+        tokio::select! {
+            () = agent.endings.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
 /// When a Grant is to be renewed: one that a live bridge uses, or one that could not be saved, whoever uses it.
 fn due_time(agent: &Agent, (account, server): &Key, now: UnixTime) -> Option<UnixTime> {
     let record = agent.read(|state| {

@@ -74,6 +74,7 @@ async fn serve(root: Root, state: StateFile, life: &Lock) -> Result<(), Error> {
     let renewing = tokio::spawn(renewals::run(Arc::clone(&agent)));
     agent.load_lists();
     let looking = tokio::spawn(presets::run(Arc::clone(&agent)));
+    let watching = tokio::spawn(renewals::watch_endings(Arc::clone(&agent)));
     let revoking = tokio::spawn(renewals::retry_revocations(Arc::clone(&agent)));
     let why = tokio::select! {
         () = agent.stop.notified() => "asked to",
@@ -87,6 +88,7 @@ async fn serve(root: Root, state: StateFile, life: &Lock) -> Result<(), Error> {
     renewing.abort();
     revoking.abort();
     looking.abort();
+    watching.abort();
     tracing::info!(why, "agent ends");
     Ok(())
 }

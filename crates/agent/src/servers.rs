@@ -3,36 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipc::{DiscoveryView, Error, ErrorCode, ServerView};
+use ipc::{Error, ErrorCode, NewServer, ServerView};
 use model::{
     AuthKind, ClientRegistration, Endpoint, EndpointError, Era, Origin, PrivateAuthority, Reach,
-    RegistrationChoice, RegistrationKind, Secret, Server, ServerId, State, TokenEndpointAuth, WebAddress,
-    WhoamiTool, header, secret_rules, visible,
+    RegistrationKind, Secret, Server, ServerId, State, TokenEndpointAuth, WebAddress, WhoamiTool, header,
+    secret_rules, visible,
 };
-use oauth::{Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerPin, Step};
+use oauth::{
+    Discovered, DiscoveryError, DiscoveryOptions, HttpError, Protected, Scopes, ServerMetadataError,
+    ServerPin, Step,
+};
 use platform::trust::Refused;
 use token_store::StaticSecret;
 
 use crate::agent::Agent;
 use crate::network::Access;
-use crate::sign_in::provider;
-use crate::{error, views};
-
-/// What a person says of a Server that they add.
-#[derive(Clone, Debug)]
-pub(crate) struct NewServer {
-    pub(crate) url: String,
-    pub(crate) id: Option<ServerId>,
-    pub(crate) label: Option<String>,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) registration: RegistrationChoice,
-    pub(crate) identity_provider: bool,
-    pub(crate) personal_token: bool,
-    pub(crate) whoami: Option<String>,
-    pub(crate) private_network: bool,
-    pub(crate) authority: Option<PrivateAuthority>,
-    pub(crate) origin: Origin,
-}
+use crate::{documents, error, redirects, views};
 
 impl Agent {
     /// Asks a URL how people sign in there, and adds it. Nothing is added that does not answer.
@@ -47,9 +33,13 @@ impl Agent {
             personal_token,
             whoami,
             private_network,
-            authority,
-            origin,
+            ca,
+            imported_from,
         } = new;
+        let authority = parse_authority(ca.as_deref())?;
+        let origin = imported_from.map_or(Origin::HandMade, |app| Origin::Imported { app });
+        redirects::check(&registration.parameters)?;
+        documents::check(registration.metadata_url.as_deref())?;
         let endpoint = parse_endpoint(&url)?;
         refuse_secret(&endpoint)?;
         check_headers(&headers)?;
@@ -88,12 +78,14 @@ impl Agent {
                     era = Some(Era::Stateless);
                 }
             };
-            match self.discover_at(&endpoint, &headers, access, ServerPin::default(), &mut look).await? {
+            let pin = redirects::pin(&registration);
+            match self.discover_at(&endpoint, &headers, access, pin, &mut look).await? {
                 Discovered::Open => (AuthKind::None, None),
                 Discovered::Protected(protected) => (AuthKind::Oauth, Some(protected.issuer)),
             }
         };
         self.refuse_duplicate(&endpoint, &headers, id.as_ref())?;
+        let now = self.world.now();
         self.change(|state| {
             let id = id.unwrap_or_else(|| {
                 let host = endpoint.url().host_str().unwrap_or("server").to_owned();
@@ -120,7 +112,7 @@ impl Agent {
                 listings: Vec::new(),
                 extra: serde_json::Map::new(),
             };
-            let view = views::server_view(state, &server);
+            let view = views::server_view(state, &server, now);
             state.servers.insert(id, server);
             view
         })
@@ -128,7 +120,7 @@ impl Agent {
     }
 
     /// Whether a server wants to know who is there; how it offers a sign-in is not looked at.
-    async fn asks_who_is_there(
+    pub(crate) async fn asks_who_is_there(
         &self,
         endpoint: &Endpoint,
         headers: &BTreeMap<String, String>,
@@ -177,78 +169,6 @@ impl Agent {
         .map_err(error::of_state)?;
         self.delete_discarded().await;
         Ok(())
-    }
-
-    /// Asks a Server anew and says what it answers. Changes nothing.
-    pub(crate) async fn test_server(self: &Arc<Self>, id: &ServerId) -> Result<DiscoveryView, Error> {
-        let server = self.read(|state| state.servers.get(id).cloned()).ok_or_else(|| error::no_server(id))?;
-        let (mut steps, mut warnings) = (Vec::new(), Vec::new());
-        let found = match server.auth {
-            AuthKind::IdentityProvider => {
-                Some(Discovered::Protected(Box::new(provider::find(self, &server).await?)))
-            }
-            AuthKind::Bearer => {
-                let asks = self.asks_who_is_there(&server.endpoint, &server.headers, Access::of(&server));
-                if asks.await? {
-                    steps.push("it asks for a token".to_owned());
-                } else {
-                    warnings.push("it took a token when it was added, and answers anybody now".to_owned());
-                }
-                None
-            }
-            AuthKind::Oauth | AuthKind::None => Some(
-                self.discover(&server, ServerPin::default(), &mut |step| steps.push(words(&step))).await?,
-            ),
-        };
-        let told = server.whoami().map_or_else(
-            || "nothing here can prove who signs in: accounts will be shown as unverified".to_owned(),
-            |(asked, _)| format!("who signs in is proven by the server's own tool {} alone", asked.tool()),
-        );
-        let mut view = DiscoveryView {
-            server: id.clone(),
-            auth: if found.is_none() { server.auth } else { AuthKind::None },
-            steps,
-            issuer: None,
-            resource: None,
-            scopes: Vec::new(),
-            registration: None,
-            proves_identity: false,
-            warnings: Vec::new(),
-        };
-        if let Some(Discovered::Protected(protected)) = found {
-            view.auth = if server.auth == AuthKind::IdentityProvider { server.auth } else { AuthKind::Oauth };
-            view.scopes = scopes(&protected).as_slice().to_vec();
-            let metadata = &protected.metadata;
-            view.registration = match (&server.registration, &metadata.registration_endpoint) {
-                (RegistrationChoice { client_id: Some(_), .. }, _) => Some(RegistrationKind::PreRegistered),
-                (RegistrationChoice { metadata_url: Some(_), .. }, _)
-                    if metadata.client_id_metadata_document_supported =>
-                {
-                    Some(RegistrationKind::MetadataDocument)
-                }
-                (_, Some(_)) => Some(RegistrationKind::Dynamic),
-                (_, None) => None,
-            };
-            view.proves_identity = metadata.userinfo_endpoint.is_some()
-                || (metadata.jwks_uri.is_some() && scopes(&protected).ask_for_identity());
-            if server.issuer.as_ref().is_some_and(|known| *known != protected.issuer) {
-                warnings.push("the server names another issuer than when it was added".to_owned());
-            }
-            if server.auth == AuthKind::None {
-                warnings.push(format!("it asks for a sign-in now: run hallpass login {id}"));
-            }
-            if !view.proves_identity {
-                warnings.push(told);
-            }
-            view.issuer = Some(protected.issuer);
-            view.resource = Some(protected.resource);
-        } else if server.auth == AuthKind::Bearer {
-            warnings.push(told);
-        } else if server.auth == AuthKind::Oauth {
-            warnings.push("it asked for a sign-in when it was added, and does not now".to_owned());
-        }
-        view.warnings = warnings;
-        Ok(view)
     }
 
     /// Follows a Server's own words to its issuer.
@@ -451,6 +371,8 @@ pub(crate) fn of_discovery(error: &DiscoveryError) -> Error {
             .hint("if that is right, add the server with --private-network"),
         DiscoveryError::Document(_) => Error::new(ErrorCode::Unreachable, text)
             .hint("try again; if it stays so, ask the server's operator"),
+        DiscoveryError::ServerMetadata(ServerMetadataError::SilentOnPkce { .. }) => Error::new(ErrorCode::Failed, text)
+            .hint("if its administrator says that it checks PKCE all the same, add or set the server with --except missing-pkce"),
         DiscoveryError::NotMcp { .. } => Error::new(ErrorCode::Failed, text)
             .hint("take the URL from the server's documentation; many end in /mcp"),
         DiscoveryError::NotOauth { .. } => Error::new(ErrorCode::Failed, text)

@@ -203,6 +203,32 @@ impl Sessions {
         }
     }
 
+    /// Makes void what still drains of an Account's leases in Sessions that act as somebody else by now, and tells their
+    /// bridges. Those that act as this Account are told their new standing instead.
+    pub(crate) fn void_drained(
+        &mut self,
+        account: &AccountId,
+        server: &ServerId,
+    ) -> Vec<(SessionId, Pending)> {
+        let mut told: BTreeMap<SessionId, Vec<LeaseId>> = BTreeMap::new();
+        for (id, lease) in &mut self.leases {
+            let acts =
+                self.live.get(&lease.session).is_some_and(|one| one.current.account() == Some(account));
+            if !acts && !lease.void && lease.account == *account && lease.server == *server {
+                lease.void = true;
+                told.entry(lease.session).or_default().push(*id);
+            }
+        }
+        let tell = |(id, leases)| {
+            let session = self.live.get_mut(&id)?;
+            session.next_seq += 1;
+            // A send that fails means that the connection is just ending; waiting for it shows that.
+            let _ending = session.outbox.send(AgentMessage::Voided { seq: session.next_seq, leases });
+            Some((id, self.unacknowledged(id)?))
+        };
+        told.into_iter().filter_map(tell).collect()
+    }
+
     /// Grants whose renewal depends on what has changed here since the last time.
     pub(crate) fn take_doubts(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.doubts)
@@ -325,6 +351,26 @@ mod tests {
         assert!(sessions.lease(id, ana).is_none());
         sessions.push(id, Current::Closed { account: None }, closed(), OlderLeases::Void);
         assert!(sessions.lease(id, ben).unwrap().void);
+    }
+
+    #[test]
+    fn what_drains_of_somebody_who_is_signed_out_is_void_and_nothing_else_is() {
+        let mut sessions = Sessions::default();
+        let (one, mut rx) = open(&mut sessions);
+        let (two, mut rx_of_ana) = open(&mut sessions);
+        let ana = ready(&mut sessions, one, "ana");
+        let ben = ready(&mut sessions, one, "ben");
+        let acting = ready(&mut sessions, two, "ana");
+        let (account, server) = (AccountId::parse("ana").unwrap(), ServerId::parse("s").unwrap());
+        let told = sessions.void_drained(&account, &server);
+        assert_eq!(told.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [one]);
+        assert_eq!(rx.try_recv().unwrap(), AgentMessage::Voided { seq: 1, leases: vec![ana] });
+        assert!(rx_of_ana.try_recv().is_err(), "it is told its new standing");
+        assert!(sessions.lease(one, ana).unwrap().void && !sessions.lease(one, ben).unwrap().void);
+        assert!(!sessions.lease(two, acting).unwrap().void);
+        assert!(sessions.void_drained(&account, &server).is_empty(), "once is enough");
+        let elsewhere = ServerId::parse("other").unwrap();
+        assert!(sessions.void_drained(&AccountId::parse("ben").unwrap(), &elsewhere).is_empty());
     }
 
     #[test]

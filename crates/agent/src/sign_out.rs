@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, SignedOutView};
-use model::{Grant, ItemId, Revocation, ServerId};
+use model::{Grant, ItemId, Revocation, ServerId, State};
 use token_lease::OlderLeases;
 use token_store::StoreError;
 
@@ -138,7 +138,11 @@ impl Agent {
     pub(crate) async fn retry_revocations_once(self: &Arc<Self>) {
         for revocation in self.read(|state| state.revocations.clone()) {
             // What fails stays noted, and is tried again.
-            let _outcome = self.finish(&revocation.record).await;
+            if revocation.replaced {
+                let _after = self.end_replaced(&revocation.record).await;
+            } else {
+                let _outcome = self.finish(&revocation.record).await;
+            }
         }
     }
 
@@ -147,15 +151,28 @@ impl Agent {
         grants: Vec<Grant>,
         upstream: Upstream,
     ) -> Result<SignedOutView, Error> {
-        let mut view = SignedOutView { signed_out: Vec::new(), pending: 0, not_revocable: 0, pasted: 0 };
-        for grant in grants {
+        let mut view = SignedOutView {
+            signed_out: Vec::new(),
+            pending: 0,
+            not_revocable: 0,
+            refused: 0,
+            unreadable: 0,
+            vouched: 0,
+            pasted: 0,
+        };
+        let vouched = self.read(|state| vouched_along(state, &grants));
+        view.vouched = vouched.len();
+        // First those that came of its word: whoever renews one meanwhile finds it gone.
+        for grant in vouched.into_iter().chain(grants) {
             let label = self.person(&grant.account).label;
             match self.end_grant(&grant, upstream).await? {
                 // Nobody but its person can end it at the server.
-                Revoked::Yes | Revoked::Never if grant.pasted => view.pasted += 1,
+                Revoked::Yes | Revoked::NotOffered if grant.pasted => view.pasted += 1,
                 Revoked::Yes => {}
                 Revoked::NotYet => view.pending += 1,
-                Revoked::Never => view.not_revocable += 1,
+                Revoked::NotOffered => view.not_revocable += 1,
+                Revoked::Refused => view.refused += 1,
+                Revoked::Unreadable => view.unreadable += 1,
             }
             view.signed_out.push((grant.server, label));
         }
@@ -179,6 +196,7 @@ impl Agent {
             OlderLeases::Void,
         )
         .await;
+        self.cut_drained(account, server).await;
         // Now that no bridge has a lease any more under which it could say something.
         self.forget_known(server, Some(account));
         match self.finish(record).await {
@@ -208,7 +226,7 @@ impl Agent {
         let outcome = self.revoke_and_delete(&revocation).await;
         self.tokens.forget(record);
         crate::intents::clear(&self.root, record);
-        if let Ok(Revoked::Yes | Revoked::Never) = outcome
+        if let Ok(Revoked::Yes | Revoked::NotOffered | Revoked::Refused | Revoked::Unreadable) = outcome
             && let Err(error) = self.change(|state| state.revocations.retain(|r| r.record != *record))
         {
             tracing::warn!(%error, "a finished revocation was not noted");
@@ -225,7 +243,7 @@ impl Agent {
                 Ok(Some(set)) => self.revoke_set(&set, Access::after(revocation)).await,
                 Ok(None) => Revoked::Yes,
                 // What cannot be read can be told to nobody, and is of no use to anybody.
-                Err(StoreError::Damaged { .. }) => Revoked::Never,
+                Err(StoreError::Damaged { .. }) => Revoked::Unreadable,
                 Err(error) => return Err(error::of_store(&error)),
             }
         };
@@ -234,4 +252,14 @@ impl Agent {
         }
         Ok(outcome)
     }
+}
+
+/// The Grants that came of the word of an identity provider where one of `ending` ends, and are none of these.
+fn vouched_along(state: &State, ending: &[Grant]) -> Vec<Grant> {
+    let of_word = |grant: &Grant| {
+        let provider = state.servers.get(&grant.server)?.registration.vouched_by.as_ref()?;
+        ending.iter().find(|ends| ends.server == *provider && ends.account == grant.account)
+    };
+    let is_ending = |grant: &Grant| ending.iter().any(|ends| ends.record == grant.record);
+    state.grants.iter().filter(|grant| !is_ending(grant) && of_word(grant).is_some()).cloned().collect()
 }

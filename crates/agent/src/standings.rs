@@ -131,6 +131,26 @@ impl Agent {
         brought
     }
 
+    /// Gives up, now, what still drains of an Account at a Server in bridges that act as somebody else by now. Returns when
+    /// each has acknowledged it or was cut off.
+    pub(crate) async fn cut_drained(self: &Arc<Self>, account: &AccountId, server: &ServerId) {
+        let told = lock(&self.sessions).void_drained(account, server);
+        let limit = faults::acknowledge_within(&self.root).unwrap_or(ACKNOWLEDGE_WITHIN);
+        let waits = told.into_iter().map(|(id, pending)| {
+            let agent = Arc::clone(self);
+            tokio::spawn(async move {
+                if !pending.wait(limit).await {
+                    lock(&agent.sessions).close(id);
+                }
+            })
+        });
+        for wait in waits.collect::<Vec<_>>() {
+            if let Err(error) = wait.await {
+                tracing::error!(%error, "telling a bridge what is void broke off");
+            }
+        }
+    }
+
     /// The Sessions that an order concerns. What is to be void is so at once, not only when the new standing is known.
     fn pick(&self, concerned: impl Fn(&Session) -> bool, older: OlderLeases) -> Vec<SessionId> {
         let mut sessions = lock(&self.sessions);

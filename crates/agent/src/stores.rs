@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use client_config::Journal;
@@ -17,6 +18,7 @@ use model::{GrantState, ItemId, KeychainRecord, RegistrationKind, Secret, State}
 use platform::{KEYCHAIN_SERVICE, Lock, Root};
 use token_store::{Keychain, Opener, Readiness, SealedFiles, StoreError, SystemKeychain};
 
+use crate::agent::Agent;
 use crate::servers::chain;
 use crate::state_file::StateFile;
 use crate::world::World;
@@ -73,6 +75,38 @@ pub(crate) fn opener(root: &Root) -> String {
         Ok(Opener::Passphrase) => "opened by a passphrase".to_owned(),
         Ok(Opener::KeyFile(path)) => format!("opened by the key file {}", path.display()),
         Err(error) => error.to_string(),
+    }
+}
+
+impl Agent {
+    /// Seals the sealed files by another passphrase. It is opened with the old one first, so that nobody else has it.
+    pub(crate) async fn change_passphrase(
+        self: &Arc<Self>,
+        old: Secret<String>,
+        new: Secret<String>,
+    ) -> Result<(), Error> {
+        let in_use = self.read(|state| state.keychain.as_ref().is_some_and(|k| k.store == SealedFiles::NAME));
+        if !in_use {
+            return Err(Error::new(
+                ErrorCode::Usage,
+                "tokens lie in your keychain, which has a passphrase of its own",
+            )
+            .hint("change it where your system keeps its passwords"));
+        }
+        let files = SealedFiles::at(&self.root.sealed());
+        if let Ok(Opener::Passphrase) = files.opener() {
+            self.unlock_store(Some(old.clone())).await.map_err(|e| error::of_store(&e))?;
+        }
+        let root = self.root.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            files.change_passphrase(&old, &new, || faults::point(&root, "passphrase.ready"))
+        });
+        changed
+            .await
+            .map_err(|e| Error::new(ErrorCode::Failed, e.to_string()))?
+            .map_err(|e| error::of_store(&e))?;
+        faults::point(&self.root, "passphrase.changed");
+        Ok(())
     }
 }
 

@@ -150,6 +150,11 @@ impl Slot {
         }
     }
 
+    /// A renewal that was asked for as if the token had been refused was none of the server's.
+    pub(crate) fn was_not_refused(&self) {
+        lock(&self.memory).forced_at = None;
+    }
+
     fn set_renewing(&self, renewing: bool) {
         lock(&self.memory).renewing = renewing;
     }

@@ -8,7 +8,7 @@ use ipc::{
 };
 use model::{
     Account, AccountId, AccountKey, AuthKind, ClientAppId, Grant, GrantState, Listing, ListingStanding,
-    Reach, Server, State, Tenant,
+    Reach, Server, State, Tenant, UnixTime,
 };
 use token_store::Readiness;
 
@@ -121,7 +121,7 @@ pub(crate) fn account_view(account: &Account) -> AccountView {
 }
 
 /// A Server.
-pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
+pub(crate) fn server_view(state: &State, server: &Server, now: UnixTime) -> ServerView {
     let selected = state.bindings.selection.get(&server.id).cloned();
     let paused = state.paused.contains(&server.id);
     let grants: Vec<GrantView> = state
@@ -132,9 +132,11 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
             let account = state.accounts.get(&grant.account)?;
             Some(GrantView {
                 account: account_view(account),
-                state: grant.state.clone(),
+                state: state_at(grant, now),
                 renewable: grant.renewable,
                 pasted: grant.pasted,
+                ends_at: grant.ends_at(),
+                ends_soon: grant.told_from().is_some_and(|from| from <= now),
                 scopes: grant.scopes.clone(),
                 missing_scopes: grant.step_up.as_ref().map(|asked| asked.missing.clone()).unwrap_or_default(),
                 expires_at: grant.expires_at,
@@ -178,6 +180,18 @@ pub(crate) fn server_view(state: &State, server: &Server) -> ServerView {
         private_ca: server.authority.is_some(),
     }
 }
+
+/// What nothing renews is over when its time has come, whether somebody has asked for it since or not.
+pub(crate) fn state_at(grant: &Grant, now: UnixTime) -> GrantState {
+    match grant.ends_at() {
+        Some(end) if end <= now => GrantState::NeedsSignIn { reason: NOTHING_RENEWS_IT.to_owned() },
+        Some(_) | None => grant.state.clone(),
+    }
+}
+
+/// Why somebody must sign in again where no refresh token was ever given.
+pub(crate) const NOTHING_RENEWS_IT: &str =
+    "it has ended, and this server gives no refresh token that could renew it";
 
 /// The list that closed a Server, and why.
 fn closed_view(state: &State, server: &Server) -> Option<ClosedView> {

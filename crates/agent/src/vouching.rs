@@ -34,6 +34,8 @@ pub(crate) enum Unvouched {
     SignIn(Trouble),
     /// It names somebody else than the Account that is signed in there.
     OtherPerson,
+    /// It has never proven who is signed in there, so nobody can say whom its word is about.
+    Unproven,
     /// One of the two sides said no, or could not be asked.
     Refused(IdentityAssertionError),
     /// Something of our own is missing.
@@ -55,6 +57,7 @@ impl Agent {
             }
             trouble => Unvouched::SignIn(trouble),
         })?;
+        let Some(known) = set.seal.subject.as_deref() else { return Err(Unvouched::Unproven) };
         let there = self.server_of(&set.seal);
         let (http, authentication) =
             self.issuer(&set.seal, access(there.as_ref())).await.map_err(Unvouched::Own)?;
@@ -68,7 +71,7 @@ impl Agent {
         let (issuer, authentication) = (set.seal.issuer.as_str(), &authentication);
         let by = IdentityProvider { issuer, token_endpoint: &token_endpoint, authentication };
         let word = request_id_jag(&*http, by, subject, at.target, now).await.map_err(Unvouched::Refused)?;
-        if set.seal.subject.as_deref() != Some(word.subject()) {
+        if known != word.subject() {
             return Err(Unvouched::OtherPerson);
         }
         redeem_id_jag(at.http, at.target.issuer, at.endpoint, &word).await.map_err(Unvouched::Refused)
@@ -95,6 +98,10 @@ impl Unvouched {
             Self::SignIn(Trouble::ForNow(what)) => (format!("{provider}: {what}"), false),
             Self::SignIn(Trouble::Store(error)) => (error.to_string(), false),
             Self::OtherPerson => (format!("{provider} vouched for somebody else; it was not used"), true),
+            Self::Unproven => (
+                format!("{provider} does not prove who is signed in there, so its word counts for nobody"),
+                true,
+            ),
             Self::Refused(error) => {
                 let person = matches!(
                     error,

@@ -60,6 +60,11 @@ impl Leases {
         Loan { agent: self.agent, lease }
     }
 
+    /// Whether it is of the agent that is connected now.
+    pub(crate) fn is_of_now(&self, loan: Loan) -> bool {
+        loan == self.of_now(loan.lease)
+    }
+
     /// What a request to `endpoint` under this lease carries.
     pub(crate) fn credential(
         &mut self,

@@ -36,6 +36,25 @@ impl Bridge {
                 tracing::info!(seq, "switched");
             }
             AgentMessage::Known { account, known } => self.recall(account, known),
+            AgentMessage::Voided { seq, leases } => {
+                let drains = |session: &Session| {
+                    session.retired
+                        && session
+                            .lease
+                            .is_some_and(|loan| self.leases.is_of_now(loan) && leases.contains(&loan.lease))
+                };
+                let void: Vec<SessionKey> = self
+                    .sessions
+                    .iter()
+                    .filter(|(_, session)| drains(session))
+                    .map(|(key, _)| *key)
+                    .collect();
+                for key in void {
+                    self.void(key);
+                }
+                self.to_agent.push(BridgeMessage::Acknowledge { seq });
+                tracing::info!(seq, "older calls given up");
+            }
             AgentMessage::Unknown => tracing::debug!("a message of a newer agent"),
         }
         self.release_held();

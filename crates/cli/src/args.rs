@@ -4,12 +4,12 @@ mod ends;
 mod import;
 mod presets;
 mod profiles;
+mod servers;
 mod store;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use model::{ClientAppId, ServerId};
 
@@ -20,6 +20,9 @@ pub(crate) use presets::{
     PresetsUpdate, PresetsVerify,
 };
 pub(crate) use profiles::{Config, Profiles, Setting};
+pub(crate) use servers::{
+    Exception, Redirect, RedirectHost, RedirectPort, Servers, ServersAdd, ServersSet, TokenEndpointAuth,
+};
 pub(crate) use store::{Passphrase, Sealing, Store, StoreKind, StoreUse};
 
 /// Sign in once per server, as yourself; every MCP app on this machine then works as you.
@@ -92,139 +95,6 @@ pub(crate) struct Json {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Servers {
-    /// Add a server. It is asked how it wants people to sign in; nothing is signed in yet.
-    Add(ServersAdd),
-    /// List all servers.
-    List(Json),
-    /// Show one server: accounts, who is selected, how it was added.
-    Show {
-        /// The server's id.
-        server: ServerId,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Ask a server and its issuer again, step by step, without changing anything.
-    Test {
-        /// The server's id.
-        server: ServerId,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Change what a server is called. Its id stays.
-    Rename {
-        /// The server's id.
-        server: ServerId,
-        /// The new label.
-        label: String,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Close a server for everybody for now. Sign-ins stay.
-    Pause {
-        /// The server's id.
-        server: ServerId,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Open a paused server again.
-    Resume {
-        /// The server's id.
-        server: ServerId,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Change which private authority is trusted for a server and its issuer.
-    Trust {
-        /// The server's id.
-        server: ServerId,
-        /// Trust this private authority too: a PEM file with its certificate.
-        #[arg(long, value_name = "FILE", required_unless_present = "no_ca")]
-        ca: Option<PathBuf>,
-        /// Trust the authorities of the operating system alone.
-        #[arg(long, conflicts_with = "ca")]
-        no_ca: bool,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Sign everybody out of a server and forget it.
-    Remove {
-        /// The server's id.
-        server: ServerId,
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServersAdd {
-    /// The server's URL; or an install link, a `claude mcp add` command, or the JSON of its entry.
-    #[arg(value_name = "URL")]
-    pub(crate) text: String,
-    /// Of several servers in that text, the one of this name.
-    #[arg(long, conflicts_with = "all")]
-    pub(crate) name: Option<String>,
-    /// All servers in that text.
-    #[arg(long, conflicts_with_all = ["id", "label", "headers", "client_id", "client_metadata_url"])]
-    pub(crate) all: bool,
-    /// The id to use; made from the host name otherwise.
-    #[arg(long)]
-    pub(crate) id: Option<ServerId>,
-    /// What to call it; the host name otherwise.
-    #[arg(long)]
-    pub(crate) label: Option<String>,
-    /// A header without a secret to send with every request, as NAME=VALUE.
-    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub(crate) headers: Vec<(String, String)>,
-    /// A client id that your administrator registered at the issuer.
-    #[arg(long)]
-    pub(crate) client_id: Option<String>,
-    /// That client has a secret: ask for it. It goes to the keychain.
-    #[arg(long, requires = "client_id", conflicts_with = "client_secret_stdin")]
-    pub(crate) client_secret: bool,
-    /// That client has a secret: read it from standard input.
-    #[arg(long, requires = "client_id")]
-    pub(crate) client_secret_stdin: bool,
-    /// How that client authenticates at the token endpoint; what the issuer prefers otherwise.
-    #[arg(long, requires = "client_id")]
-    pub(crate) token_endpoint_auth: Option<TokenEndpointAuth>,
-    /// The URL is the issuer of your company's identity provider, and no MCP server: people sign in there once, and it
-    /// vouches for them at servers that are added with --vouched-by.
-    #[arg(long, requires = "client_id", conflicts_with_all = ["vouched_by", "all"])]
-    pub(crate) identity_provider: bool,
-    /// People are known there by the word of this identity provider: no browser opens for it.
-    #[arg(long, value_name = "ID", requires = "client_id")]
-    pub(crate) vouched_by: Option<ServerId>,
-    /// People are known there by a personal token that each makes at the server and pastes: no sign-in is looked for.
-    #[arg(long, conflicts_with_all = ["client_id", "client_metadata_url", "identity_provider", "vouched_by"])]
-    pub(crate) personal_token: bool,
-    /// The server's own read-only tool that says who is signed in, for servers where nothing better does; FIELD names the
-    /// field of its answer that never changes: --whoami get_me:id. Some servers are known without it.
-    #[arg(long, value_name = "TOOL[:FIELD]", conflicts_with_all = ["identity_provider", "all"])]
-    pub(crate) whoami: Option<String>,
-    /// Present this client id metadata document, where the issuer takes such.
-    #[arg(long, value_name = "URL", conflicts_with = "client_id")]
-    pub(crate) client_metadata_url: Option<String>,
-    /// Allow addresses of private networks for this server and its issuer.
-    #[arg(long)]
-    pub(crate) private_network: bool,
-    /// Trust this private authority for this server and its issuer too: a PEM file with its certificate.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum TokenEndpointAuth {
-    None,
-    Basic,
-    Post,
-    /// Signed assertions; the secret that is asked for is then the private key, as PEM or JWK.
-    PrivateKeyJwt,
-}
-
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "login_hint is OpenID Connect's own word")]
 pub(crate) struct Login {
@@ -277,6 +147,9 @@ pub(crate) struct Login {
     /// after.
     #[arg(long, value_name = "DAY_OR_TIME", requires = "token_stdin", value_parser = Ends::parse)]
     pub(crate) expires: Option<Ends>,
+    /// Do not go on with a sign-in that was left before its end: give that up and begin anew.
+    #[arg(long)]
+    pub(crate) anew: bool,
     /// How long to wait for the person: 90s, 10m.
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,

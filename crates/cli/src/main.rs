@@ -101,6 +101,7 @@ fn wants_json(command: &Command) -> bool {
     use args::{Accounts, Apps, Config, Presets, Profiles, Servers, Store};
     match command {
         Command::Servers(Servers::Add(options)) => options.json.json,
+        Command::Servers(Servers::Set(options)) => options.json.json,
         Command::Servers(
             Servers::List(json)
             | Servers::Show { json, .. }
@@ -122,7 +123,7 @@ fn wants_json(command: &Command) -> bool {
             | Profiles::Delete { json, .. },
         )
         | Command::Config(Config::Get { json, .. } | Config::Set { json, .. })
-        | Command::Store(Store::Show(json) | Store::Unlock { json, .. })
+        | Command::Store(Store::Show(json) | Store::Unlock { json, .. } | Store::Passphrase { json, .. })
         | Command::Doctor(json) => json.json,
         Command::Store(Store::Use(options)) => options.json.json,
         Command::Login(options) => options.json.json,

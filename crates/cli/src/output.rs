@@ -124,18 +124,13 @@ pub(crate) fn now() -> UnixTime {
 
 /// The day of a moment, UTC (ISO 8601).
 pub(crate) fn day(at: UnixTime) -> String {
-    let (mut days, mut year) = (at.0 / 86_400, 1970);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    while let Some(left) = days.checked_sub(if leap(year) { 366 } else { 365 }) {
-        (days, year) = (left, year + 1);
-    }
-    let february = if leap(year) { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        let Some(left) = days.checked_sub(length) else { break };
-        (days, month) = (left, month + 1);
-    }
-    format!("{year:04}-{month:02}-{:02}", days + 1)
+    preset::format_time(at)[..10].to_owned()
+}
+
+/// `2026-11-29 14:05 UTC (in 7 days)`: the day in one zone that is named, since no other is known here.
+pub(crate) fn moment(at: UnixTime) -> String {
+    let text = preset::format_time(at);
+    format!("{} {} UTC ({})", &text[..10], &text[11..16], relative(at))
 }
 
 fn say(text: &str) {

@@ -1,13 +1,15 @@
 //! Requests of a person, and what the agent answers.
 
 mod event;
+mod new_server;
 
 use std::collections::BTreeMap;
 
-use model::{ClientAppId, PlanView, RegistrationChoice, ServerId, UnixTime};
+use model::{ClientAppId, Exceptions, LoopbackSetting, PlanView, ServerId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, SignInStep};
+pub use new_server::NewServer;
 
 use crate::Error;
 use crate::view::{
@@ -69,50 +71,16 @@ pub enum Request {
         /// `DBUS_SESSION_BUS_ADDRESS`.
         #[serde(default)]
         dbus_address: Option<String>,
-        /// Proxy variables, by name in lower case.
+        /// Proxy variables, by name in lower case; absent from a session that has none: what is known stays.
         #[serde(default)]
-        proxies: BTreeMap<String, String>,
+        proxies: Option<BTreeMap<String, String>>,
     },
     /// Everything at a glance. Answer: `Status`.
     Status,
     /// Events of every kind follow on this connection from now on. Answer: `Done`.
     Watch,
     /// Adds a Server after asking it how it wants people to sign in. Answer: `Server`.
-    AddServer {
-        /// Its URL.
-        url: String,
-        /// The id to use; chosen from the host name otherwise.
-        #[serde(default)]
-        id: Option<ServerId>,
-        /// What to call it; the host name otherwise.
-        #[serde(default)]
-        label: Option<String>,
-        /// Headers without secrets.
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-        /// How to get a client registration.
-        #[serde(default)]
-        registration: RegistrationChoice,
-        /// It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
-        #[serde(default)]
-        identity_provider: bool,
-        /// People are known there by a token that each makes and pastes: no sign-in is looked for.
-        #[serde(default)]
-        personal_token: bool,
-        /// The tool of the server that says who is signed in, as `TOOL` or `TOOL:FIELD`.
-        #[serde(default)]
-        whoami: Option<String>,
-        /// Addresses of private networks are allowed.
-        #[serde(default)]
-        private_network: bool,
-        /// Certificates (PEM) of a private authority to trust for this Server and its issuer, besides those
-        /// of the operating system.
-        #[serde(default)]
-        ca: Option<String>,
-        /// The app whose file held it.
-        #[serde(default)]
-        imported_from: Option<ClientAppId>,
-    },
+    AddServer(NewServer),
     /// Puts the secret of a pre-registered client into the keychain. Put-only. Answer: `Done`.
     GiveClientSecret {
         /// The Server whose registration it belongs to.
@@ -125,6 +93,13 @@ pub enum Request {
         /// For sealed files.
         #[serde(default)]
         passphrase: Option<String>,
+    },
+    /// Seals the sealed files by another passphrase. Put-only. Answer: `Done`.
+    ChangePassphrase {
+        /// The one that opens them now.
+        old: String,
+        /// The one that opens them from now on.
+        new: String,
     },
     /// Answer: `Servers`.
     ListServers,
@@ -161,6 +136,21 @@ pub enum Request {
         #[serde(default)]
         ca: Option<String>,
     },
+    /// Changes where the browser comes back to and what else the issuer is sent at a sign-in there. Who is signed in
+    /// stays so. Answer: `Server`.
+    SetSignIn {
+        /// Which.
+        server: ServerId,
+        /// Where the browser comes back to.
+        #[serde(default)]
+        redirect: LoopbackSetting,
+        /// Further parameters of the authorization request, by name; all that there shall be.
+        #[serde(default)]
+        parameters: BTreeMap<String, String>,
+        /// What its issuer is let off.
+        #[serde(default)]
+        except: Exceptions,
+    },
     /// Works out what a pasted URL, link, command or snippet means. Put-only, since the text may hold a
     /// secret: the answer never does, and nothing is kept. Answer: `Pasted`.
     ReadPaste {
@@ -177,8 +167,9 @@ pub enum Request {
         /// Which.
         server: ServerId,
     },
-    /// Starts a sign-in. Answer: `SignIn`; `SignIn` events follow on this connection. The end of the
-    /// connection cancels it.
+    /// Starts a sign-in, or goes on with the same one that nobody attends any more. Answer: `SignIn`; `SignIn` events
+    /// follow on this connection. When the connection ends while the person is at the browser or at another device, it is
+    /// parked: nothing is kept until somebody attends it again. Otherwise the end of the connection cancels it.
     BeginSignIn {
         /// Where.
         server: ServerId,
@@ -205,8 +196,21 @@ pub enum Request {
         /// How.
         #[serde(default)]
         way: SignInWay,
+        /// Give up what is parked there, whatever it is.
+        #[serde(default)]
+        anew: bool,
         /// How long to wait for the person, in seconds.
         timeout: u64,
+    },
+    /// Goes on with a parked sign-in: its events follow on this connection. Answer: `SignIn`.
+    ResumeSignIn {
+        /// Which.
+        sign_in: SignInId,
+    },
+    /// Goes away from a sign-in as the end of the connection does. Answer: `Done`.
+    ParkSignIn {
+        /// Which.
+        sign_in: SignInId,
     },
     /// Answers `SignInStep::Confirm` or `SignInStep::SamePerson`. Answer: `Done`.
     ConfirmSignIn {

@@ -68,12 +68,17 @@ pub fn locations() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The proxy variables of this session, by name in lower case; where they name no proxy, what the system's settings name.
-pub fn proxies() -> BTreeMap<String, String> {
+/// The proxy variables of this session, by name in lower case; where it has none, what the system's settings name. `None`:
+/// nobody says anything, which is no word against what another session said. An empty variable says that there is none.
+pub fn proxies() -> Option<BTreeMap<String, String>> {
     let value = |name: &str| std::env::var(name).or_else(|_| std::env::var(name.to_uppercase())).ok();
     let of_session: BTreeMap<_, _> =
         PROXIES.iter().filter_map(|name| value(name).map(|v| ((*name).to_owned(), v))).collect();
-    if of_session.keys().any(|name| name != "no_proxy") { of_session } else { platform::proxy::of_system() }
+    if of_session.keys().any(|name| name != "no_proxy") {
+        Some(of_session)
+    } else {
+        platform::proxy::of_system()
+    }
 }
 
 async fn retire(root: &Root, error: Error, versions: Vec<u32>) -> Result<(), StartError> {

@@ -24,7 +24,9 @@ pub use codec::{
     CodecError, LineReader, LineWriter, MAX_ANSWER, MAX_LINE, answer_too_long, request_too_long,
 };
 pub use connection::{Connection, StartError, Starter, connect, connect_or_start, hold_starts};
-pub use control::{Approval, Call, Event, FromAgent, Request, Response, SignInId, SignInStep, SignInWay};
+pub use control::{
+    Approval, Call, Event, FromAgent, NewServer, Request, Response, SignInId, SignInStep, SignInWay,
+};
 pub use error::{Error, ErrorCode};
 pub use front::{locations, open_control, proxies, session_record};
 pub use hello::{Greeting, Hello, Role, VERSIONS};
@@ -33,5 +35,6 @@ pub use view::{
     AccountView, AgentView, AppView, CheckState, CheckView, ClosedView, DiscoveryView, EntryKind, EntryView,
     FoundServerView, GrantView, KeychainState, ListedView, LocationView, PastedListView, PastedServerView,
     PastedView, PresetItemKind, PresetItemView, PresetPlanView, PresetView, ProfileUsedView, ProfileView,
-    ServerState, ServerView, SessionView, SettingsView, SignInView, SignedOutView, StatusView, SwitchView,
+    QuirkView, ServerState, ServerView, SessionView, SettingsView, SignInView, SignedOutView, StatusView,
+    SwitchView,
 };

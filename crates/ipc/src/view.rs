@@ -208,6 +208,12 @@ pub struct GrantView {
     /// The person pasted a token that they made at the server; only they can renew or revoke it.
     #[serde(default)]
     pub pasted: bool,
+    /// When the person must sign in again, since nothing renews it.
+    #[serde(default)]
+    pub ends_at: Option<UnixTime>,
+    /// That is soon: within a day, or within the last fifth of its life.
+    #[serde(default)]
+    pub ends_soon: bool,
     /// Scopes as granted.
     pub scopes: Vec<String>,
     /// Scopes that the Server asked for since, and this sign-in does not have.
@@ -292,10 +298,26 @@ pub struct DiscoveryView {
     pub scopes: Vec<String>,
     /// How we would become a client.
     pub registration: Option<RegistrationKind>,
-    /// The issuer names no endpoint that could prove who signs in.
-    pub proves_identity: bool,
+    /// By what its issuer will prove who signs in, as far as can be told before anybody does; `unknown`: by nothing.
+    pub proof: ProofKind,
+    /// A sign-in on another device is offered (RFC 8628).
+    #[serde(default)]
+    pub device: bool,
+    /// What its issuer is known to want beside the standards, or to keep of them less than they ask.
+    #[serde(default)]
+    pub quirks: Vec<QuirkView>,
     /// What the person should know.
     pub warnings: Vec<String>,
+}
+
+/// A peculiarity of an issuer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+pub struct QuirkView {
+    /// What, and what is done about it.
+    pub what: String,
+    /// Where it is written.
+    pub evidence: String,
 }
 
 /// Who was signed out.
@@ -308,6 +330,15 @@ pub struct SignedOutView {
     pub pending: usize,
     /// The issuer has no way to be told for these: the token ends by itself.
     pub not_revocable: usize,
+    /// The issuer refused to revoke these: they end by themselves.
+    #[serde(default)]
+    pub refused: usize,
+    /// These could not be read any more, so that the issuer could not be told of them.
+    #[serde(default)]
+    pub unreadable: usize,
+    /// So many were signed out because their identity provider, which vouched for them, was.
+    #[serde(default)]
+    pub vouched: usize,
     /// So many of them were pasted tokens, which go on until they are deleted where they were made.
     #[serde(default)]
     pub pasted: usize,

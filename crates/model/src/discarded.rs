@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, RegistrationKind, State};
+use crate::{ItemId, RegistrationKind, Revocation, Server, State};
 
 /// An item that is to be deleted. It stands in the state until it is, so that neither a crash nor a locked keychain
 /// leaves it behind.
@@ -14,6 +14,9 @@ pub struct Discarded {
     /// proof of who tells it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed_for: Vec<ItemId>,
+    /// It holds tokens that a newer sign-in of the same Grant replaces: their issuer is told once that one is safe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tokens: bool,
 }
 
 impl State {
@@ -31,7 +34,7 @@ impl State {
             };
             if let Some(item) = registration.secret.clone().filter(|_| !keep) {
                 let needed_for = revocations.iter().map(|revocation| revocation.record.clone()).collect();
-                discarded.push(Discarded { item, needed_for });
+                discarded.push(Discarded { item, needed_for, tokens: false });
             }
             keep
         });
@@ -43,7 +46,20 @@ impl State {
         let made_with_it = self.grants.iter().filter(|grant| grant.client_id == client_id);
         let ended = self.revocations.iter().map(|revocation| &revocation.record);
         let needed_for = made_with_it.map(|grant| &grant.record).chain(ended).cloned().collect();
-        self.discarded.push(Discarded { item, needed_for });
+        self.discarded.push(Discarded { item, needed_for, tokens: false });
+    }
+
+    /// The tokens that were put aside for this record are needed no longer, those of a sign-in that never came to its end
+    /// too: their issuer is to be told. Answers where they lie.
+    pub fn end_replaced(&mut self, record: &ItemId, server: Option<&Server>) -> Vec<ItemId> {
+        let of_record = |one: &Discarded| one.tokens && one.needed_for.contains(record);
+        let (ended, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.discarded).into_iter().partition(|one| of_record(one));
+        self.discarded = left;
+        let items = ended.iter().map(|one| one.item.clone()).collect();
+        let replaced = |one: Discarded| Revocation { replaced: true, ..Revocation::new(one.item, server) };
+        self.revocations.extend(ended.into_iter().map(replaced));
+        items
     }
 
     /// The discarded items that can be deleted now.
@@ -60,7 +76,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Revocation, ServerId};
+    use crate::ServerId;
 
     fn state() -> State {
         let registration = |client: &str, kind: &str, secret: &str| {
@@ -121,5 +137,20 @@ mod tests {
         let mut state = State::parse(&state.to_bytes()).unwrap();
         state.revocations.clear();
         assert_eq!(state.disposable().len(), 2);
+    }
+
+    #[test]
+    fn tokens_that_were_put_aside_are_told_of_when_their_grant_is_safe_or_has_ended() {
+        let item = |text: &str| ItemId::parse(text).unwrap();
+        let aside = |of: &str| Discarded { item: item(of), needed_for: vec![item("a1")], tokens: true };
+        let mut before = state();
+        before.discarded = vec![aside("b1"), Discarded { tokens: false, ..aside("b2") }, aside("b3")];
+        let mut safe = before.clone();
+        safe.end_replaced(&item("ff"), None);
+        assert_eq!(safe, before, "another record");
+        safe.end_replaced(&item("a1"), None);
+        let told: Vec<String> = safe.revocations.iter().map(|one| one.record.to_string()).collect();
+        assert_eq!((told.join(" "), safe.discarded.len()), ("b1 b3".to_owned(), 1));
+        assert!(safe.revocations.iter().all(|one| one.replaced));
     }
 }

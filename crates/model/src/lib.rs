@@ -47,7 +47,7 @@ pub use profile::{Profile, ProfileNameError, differing_servers, profile_name};
 pub use registration::{ClientRegistration, RegistrationKind, TokenEndpointAuth};
 pub use revocation::Revocation;
 pub use secret::Secret;
-pub use server::{AuthKind, Era, Origin, RegistrationChoice, Server};
+pub use server::{AuthKind, Era, Exceptions, Origin, RegistrationChoice, Server};
 pub use settings::{Settings, Theme};
 pub use state::{Environment, KeychainRecord, STATE_VERSION, State, StateError};
 pub use tenant::Tenant;

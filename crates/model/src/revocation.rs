@@ -14,6 +14,9 @@ pub struct Revocation {
     /// The person said that the issuer is not to be told.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_upstream: bool,
+    /// Its person is still signed in: a newer sign-in has replaced it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// Addresses of private networks are allowed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub private_network: bool,
@@ -28,6 +31,7 @@ impl Revocation {
         Self {
             record,
             keep_upstream: false,
+            replaced: false,
             private_network: server.is_some_and(|server| server.private_network),
             authority: server.and_then(|server| server.authority.clone()),
         }
@@ -44,6 +48,8 @@ enum Form {
         #[serde(default)]
         keep_upstream: bool,
         #[serde(default)]
+        replaced: bool,
+        #[serde(default)]
         private_network: bool,
         #[serde(default)]
         authority: Option<PrivateAuthority>,
@@ -54,8 +60,8 @@ impl From<Form> for Revocation {
     fn from(form: Form) -> Self {
         match form {
             Form::Item(record) => Self::new(record, None),
-            Form::Whole { record, keep_upstream, private_network, authority } => {
-                Self { record, keep_upstream, private_network, authority }
+            Form::Whole { record, keep_upstream, replaced, private_network, authority } => {
+                Self { record, keep_upstream, replaced, private_network, authority }
             }
         }
     }
@@ -69,7 +75,7 @@ mod tests {
     fn both_forms_are_read_and_the_whole_one_is_written() {
         let old: Revocation = serde_json::from_str(r#""0123abcd""#).unwrap();
         assert_eq!(serde_json::to_string(&old).unwrap(), r#"{"record":"0123abcd"}"#);
-        let kept = Revocation { keep_upstream: true, private_network: true, ..old };
+        let kept = Revocation { keep_upstream: true, replaced: true, private_network: true, ..old };
         let text = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<Revocation>(&text).unwrap(), kept);
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Endpoint, KnownWhoami, Listing, ListingStanding, PresetId, PrivateAuthority, ServerId, TokenEndpointAuth,
-    WhoamiTool,
+    Endpoint, KnownWhoami, Listing, ListingStanding, LoopbackSetting, PresetId, PrivateAuthority, ServerId,
+    TokenEndpointAuth, WhoamiTool,
 };
 
 /// A managed server. Two entries with one URL are one Server only if headers agree too.
@@ -123,7 +123,7 @@ impl Server {
     }
 }
 
-/// How a client registration is obtained. Everything empty: from the issuer's own metadata.
+/// How a client registration is obtained and used. Everything empty: from the issuer's own metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
 pub struct RegistrationChoice {
@@ -142,6 +142,33 @@ pub struct RegistrationChoice {
     /// The URL of a client id metadata document to present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_url: Option<String>,
+    /// Where the browser comes back to, where the issuer knows one address alone.
+    #[serde(default, skip_serializing_if = "LoopbackSetting::is_default")]
+    pub redirect: LoopbackSetting,
+    /// Further parameters of the authorization request that this issuer wants, by name. No secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// What a person lets its issuer off, against the rules.
+    #[serde(default, skip_serializing_if = "Exceptions::is_default")]
+    pub except: Exceptions,
+}
+
+/// Rules that an issuer is known not to keep. Off by default, and never set but by a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "wire.ts"))]
+#[serde(default)]
+pub struct Exceptions {
+    /// Metadata that do not mention PKCE are accepted (RFC 7636). PKCE is sent all the same.
+    pub missing_pkce: bool,
+    /// The `resource` parameter (RFC 8707) is left out of every request.
+    pub resource: bool,
+}
+
+impl Exceptions {
+    /// Whether there is none.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl RegistrationChoice {

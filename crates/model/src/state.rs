@@ -63,6 +63,13 @@ pub struct State {
     /// Grants that have ended and whose revocation upstream, or deletion, is still to be retried.
     #[serde(default)]
     pub revocations: Vec<Revocation>,
+    /// Issuers that did not know us by our client id metadata document: where they offer it, we register instead.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub documents_refused: BTreeSet<String>,
+    /// Issuers that were seen to end a person's other sign-ins along with one that was revoked: there a replaced one is
+    /// left to end by itself.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ends_all: BTreeSet<String>,
     /// Keychain items that nothing names any more and that are still to be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discarded: Vec<Discarded>,
@@ -116,6 +123,8 @@ impl Default for State {
             moved_from: None,
             environment: Environment::default(),
             revocations: Vec::new(),
+            documents_refused: BTreeSet::new(),
+            ends_all: BTreeSet::new(),
             discarded: Vec::new(),
             presets: BTreeMap::new(),
             extra: Map::new(),
@@ -159,6 +168,8 @@ impl State {
         let gone: Vec<Grant>;
         (gone, self.grants) = std::mem::take(&mut self.grants).into_iter().partition(|grant| ended(grant));
         for grant in gone {
+            let server = self.servers.get(&grant.server).cloned();
+            self.end_replaced(&grant.record, server.as_ref());
             self.revocations.push(Revocation::new(grant.record, self.servers.get(&grant.server)));
         }
     }

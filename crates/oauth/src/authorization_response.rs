@@ -73,6 +73,14 @@ pub enum CallbackError {
     NotOurs(#[from] NotOurs),
 }
 
+impl CallbackError {
+    /// The issuer does not know who asks, or does not let it ask in this way.
+    pub fn is_unknown_client(&self) -> bool {
+        matches!(self, Self::Refused { code, .. }
+            if matches!(code.as_str(), "invalid_client" | "unauthorized_client" | "invalid_client_metadata"))
+    }
+}
+
 /// Reads the query of a callback.
 pub(crate) fn read(query: &str, expected: &ExpectedResponse) -> Reading {
     let Ok(fields) = Fields::read(query) else { return Reading::NotOurs(NotOurs::Malformed) };

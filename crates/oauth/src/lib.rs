@@ -17,6 +17,7 @@ mod authorization_response;
 mod authorization_server_metadata;
 mod challenge;
 mod client_credentials;
+mod client_metadata_document;
 mod client_registration;
 mod device_authorization;
 mod discovery;
@@ -64,6 +65,7 @@ pub use challenge::{Challenge, challenge, parse_challenges};
 pub use client_credentials::{
     CLIENT_CREDENTIALS, ClientCredentialsError, client_credentials, offers_client_credentials,
 };
+pub use client_metadata_document::CLIENT_METADATA_URL;
 pub use client_registration::{
     RegisterFor, Registered, Registration, RegistrationError, RegistrationRequest, choose, register,
 };
@@ -106,4 +108,4 @@ pub use step_up::{GaveUp, MOST_STEP_UPS, Narrow, StepUp, step_up};
 pub use token::{TokenAnswer, TokenEndpoint, TokenError, exchange, refresh};
 pub use token_endpoint_auth::{AssertionAudience, ClientAuthentication};
 pub use token_exchange::{Exchanged, TOKEN_EXCHANGE, TokenExchange, TokenType, exchange_token};
-pub use userinfo::UserinfoError;
+pub use userinfo::{UserinfoError, UserinfoSilence, userinfo_silence};

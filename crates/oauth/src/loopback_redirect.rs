@@ -85,15 +85,17 @@ impl LoopbackRedirect {
     }
 
     /// For an issuer that accepts no address but `localhost`: a name that resolves to either family, so both are
-    /// held by us, on one port, or the sign-in does not begin.
-    pub fn localhost(v4: TcpListener, v6: TcpListener, peer: PeerCheck) -> io::Result<Self> {
-        let (four, six) = (loopback_address(&v4)?, loopback_address(&v6)?);
-        if !four.is_ipv4() || !six.is_ipv6() || four.port() != six.port() {
+    /// held by us, on one port, or the sign-in does not begin. Without `v6` only on a machine that has no `[::1]`.
+    pub fn localhost(v4: TcpListener, v6: Option<TcpListener>, peer: PeerCheck) -> io::Result<Self> {
+        let four = loopback_address(&v4)?;
+        let six = v6.as_ref().map(loopback_address).transpose()?;
+        if !four.is_ipv4() || six.is_some_and(|six| !six.is_ipv6() || four.port() != six.port()) {
             return Err(io::Error::other("localhost needs one port of 127.0.0.1 and of [::1]"));
         }
         let redirect_uri = redirect_uri(LoopbackHost::Localhost, four.port());
         let host = format!("localhost:{}", four.port());
-        Ok(Self { listeners: vec![v4, v6], redirect_uri, host, peer })
+        let listeners = std::iter::once(v4).chain(v6).collect();
+        Ok(Self { listeners, host, redirect_uri, peer })
     }
 
     /// The exact redirect URI: to be registered and to be sent.

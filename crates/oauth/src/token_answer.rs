@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::json_field;
 
-/// Longest lifetime that is believed.
-const LONGEST_LIFE: Duration = Duration::from_hours(30 * 24);
+/// Longest lifetime that is believed where a refresh token came along: to renew too early costs nothing.
+const LONGEST_RENEWED: Duration = Duration::from_hours(30 * 24);
+/// The same where none came: nobody is to sign in again before it is needed.
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// Longest token, in bytes.
 const TOKEN_CAP: usize = 64 * 1024;
 
@@ -19,7 +21,8 @@ pub struct TokenAnswer {
     pub access_token: Secret<String>,
     /// `refresh_token`; absent after a refresh means that the old one stays good.
     pub refresh_token: Option<Secret<String>>,
-    /// `expires_in`, 0 to 30 days; `None` if the server does not say or says nonsense.
+    /// `expires_in`, 0 to 30 days, or to ten years where no refresh token came; `None` if the server does not say or
+    /// says nonsense.
     pub expires_in: Option<Duration>,
     /// `scope` as granted; `None` means as asked for.
     pub scope: Option<String>,
@@ -54,13 +57,13 @@ pub(crate) fn read(body: &Map<String, Value>) -> Result<TokenAnswer, Unusable> {
         Some(_) => Err(Unusable::Bad(what)),
         None => Ok(None),
     };
+    let refresh_token =
+        optional("refresh_token", "the refresh token holds control characters, or is too long")?;
+    let longest = if refresh_token.is_some() { LONGEST_RENEWED } else { LONGEST_LIFE };
     Ok(TokenAnswer {
         access_token: Secret::from(access_token),
-        refresh_token: optional(
-            "refresh_token",
-            "the refresh token holds control characters, or is too long",
-        )?,
-        expires_in: body.get("expires_in").and_then(lifetime),
+        refresh_token,
+        expires_in: body.get("expires_in").and_then(|value| lifetime(value, longest)),
         scope: scope(body.get("scope")),
         id_token: optional("id_token", "the id_token holds control characters, or is too long")?,
     })
@@ -79,8 +82,8 @@ pub(crate) fn is_printable(text: &str) -> bool {
     text.len() <= TOKEN_CAP && text.bytes().all(|b| matches!(b, 0x20..=0x7e))
 }
 
-/// A number, or a number in quotes; never more than 30 days, never less than nothing.
-pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
+/// A number, or a number in quotes; never more than `longest`, never less than nothing.
+pub(crate) fn lifetime(value: &Value, longest: Duration) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
@@ -89,7 +92,7 @@ pub(crate) fn lifetime(value: &Value) -> Option<Duration> {
     if seconds.is_nan() {
         return None;
     }
-    Some(Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFE.as_secs_f64()).floor()))
+    Some(Duration::from_secs_f64(seconds.clamp(0.0, longest.as_secs_f64()).floor()))
 }
 
 /// A text, or a list of texts as some write it.

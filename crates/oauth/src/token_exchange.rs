@@ -10,7 +10,7 @@ use crate::http::Http;
 use crate::json_field;
 use crate::scopes::Scopes;
 use crate::token::{TokenError, post, unusable_answer};
-use crate::token_answer::{Unusable, is_printable, lifetime, scope};
+use crate::token_answer::{LONGEST_LIFE, Unusable, is_printable, lifetime, scope};
 use crate::token_endpoint_auth::ClientAuthentication;
 
 /// `grant_type` of this grant (RFC 8693 section 2.1).
@@ -106,7 +106,7 @@ fn read(body: &Map<String, Value>, wanted: TokenType) -> Result<Exchanged, Unusa
     }
     Ok(Exchanged {
         token: Secret::from(token),
-        expires_in: body.get("expires_in").and_then(lifetime),
+        expires_in: body.get("expires_in").and_then(|value| lifetime(value, LONGEST_LIFE)),
         scope: scope(body.get("scope")),
     })
 }

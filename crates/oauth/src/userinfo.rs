@@ -4,7 +4,7 @@ use http::HeaderValue;
 use model::{Endpoint, Secret};
 use serde_json::Value;
 
-use crate::http::{Http, HttpError, HttpRequest, TOKEN_TIME};
+use crate::http::{Http, HttpError, HttpRequest, HttpResponse, TOKEN_TIME};
 use crate::identity::Person;
 use crate::json_field;
 use crate::tenant::tenant_of;
@@ -18,20 +18,67 @@ pub(crate) enum Userinfo {
     Silent,
 }
 
+/// Why an endpoint that is there tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserinfoSilence {
+    /// It takes the token for one without that right.
+    #[error("refuses its token (status {status})")]
+    Refused {
+        /// Status code.
+        status: u16,
+    },
+    /// A signed answer, say, or one without `sub`.
+    #[error("answers in a form that names nobody")]
+    NamesNobody,
+}
+
+/// Asks the endpoint as [`crate::identify`] does, for the reason why it proves nobody; `None`: it does prove somebody.
+pub async fn userinfo_silence(
+    http: &dyn Http,
+    endpoint: &Endpoint,
+    access_token: &Secret<String>,
+) -> Result<Option<UserinfoSilence>, UserinfoError> {
+    let Some(response) = ask(http, endpoint, access_token).await? else {
+        return Ok(Some(UserinfoSilence::NamesNobody));
+    };
+    Ok(match read(&response)? {
+        Userinfo::Person(_) => None,
+        Userinfo::Silent if !(200..=299).contains(&response.status) => {
+            Some(UserinfoSilence::Refused { status: response.status })
+        }
+        Userinfo::Silent => Some(UserinfoSilence::NamesNobody),
+    })
+}
+
 /// GETs the endpoint with the token, which belongs to the same issuer. No redirect is followed.
 pub(crate) async fn userinfo(
     http: &dyn Http,
     endpoint: &Endpoint,
     access_token: &Secret<String>,
 ) -> Result<Userinfo, UserinfoError> {
+    match ask(http, endpoint, access_token).await? {
+        Some(response) => read(&response),
+        None => Ok(Userinfo::Silent),
+    }
+}
+
+/// `None`: no header can carry the token.
+async fn ask(
+    http: &dyn Http,
+    endpoint: &Endpoint,
+    access_token: &Secret<String>,
+) -> Result<Option<HttpResponse>, UserinfoError> {
     let mut request = HttpRequest::get_json(endpoint.as_str());
     request.time_limit = TOKEN_TIME;
     // Into a header that is marked sensitive.
     let value = Secret::new(format!("Bearer {}", access_token.expose()));
-    let Ok(mut value) = HeaderValue::from_str(value.expose()) else { return Ok(Userinfo::Silent) };
+    let Ok(mut value) = HeaderValue::from_str(value.expose()) else { return Ok(None) };
     value.set_sensitive(true);
     request.headers.insert(http::header::AUTHORIZATION, value);
-    let response = http.send(request).await?;
+    Ok(Some(http.send(request).await?))
+}
+
+fn read(response: &HttpResponse) -> Result<Userinfo, UserinfoError> {
     match response.status {
         200..=299 => {}
         // A redirect is what a captive portal answers.

@@ -164,6 +164,65 @@ fn table() -> Vec<Row> {
     ]
 }
 
+/// `docs/providers.md`, made of the files and the table. `HALLPASS_WRITE_PROVIDERS=1` writes it anew.
+#[test]
+fn the_page_about_providers_says_what_the_files_say() {
+    use ProofKind::{Application, IdToken, Introspection, Unknown, Userinfo, Vouched, Whoami};
+    let (providers, table) = (providers(), table());
+    let proof = |kind| match kind {
+        IdToken => "id_token",
+        Userinfo => "userinfo",
+        Introspection => "introspection",
+        Unknown => "**nothing**",
+        Vouched | Application | Whoami => unreachable!("no metadata promise that"),
+    };
+    let count = |nth: usize, kind| table.iter().filter(|row| row.proof[nth] == kind).count();
+    let proving = |nth: usize| table.len() - count(nth, Unknown);
+    let mut page = format!(
+        "# Providers\n\n\
+         What Hallpass does at well-known providers, by their public documents as others recorded them\n\
+         (`crates/oauth/tests/providers`, one file each; a provider whose documents could not be sourced is not here).\n\
+         This page is made of those files and of what the code decides about them: a test compares it.\n\n\
+         **{all} providers. {public} prove a person as things stand ({by_id_token} by an id_token); {secret} do where an\n\
+         administrator gives Hallpass a client secret, by introspection at {by_introspection} more. At the others an account is shown as\n\
+         unverified**, until a whoami tool or the like is chosen for it.\n\n\
+         Before anybody signs in, `hallpass servers test <server>`, `hallpass doctor` and the window say the same for a\n\
+         server of yours, with what its issuer is known for (`crates/oauth/src/discovery/quirks.rs`, each with its evidence).\n\n\
+         | provider | registration | with our document | proof | with a secret | device | vouched for | recorded |\n\
+         |---|---|---|---|---|---|---|---|\n",
+        all = table.len(),
+        public = proving(0),
+        by_id_token = count(0, IdToken),
+        secret = proving(1),
+        by_introspection = count(1, Introspection),
+    );
+    for (provider, row) in providers.iter().zip(&table) {
+        let yes = |flag| if flag { "yes" } else { "-" };
+        let [alone, with_document] = row.registration;
+        let pin = row
+            .metadata_issuer
+            .map(|issuer| format!("; contradicts itself, stops without a pin of {issuer}"));
+        let line = format!(
+            "| {} | {alone}{} | {with_document} | {} | {} | {} | {} | {}, {} |\n",
+            row.name,
+            pin.unwrap_or_default(),
+            proof(row.proof[0]),
+            proof(row.proof[1]),
+            yes(row.others[1]),
+            yes(row.others[0]),
+            provider.recorded_in,
+            provider.date,
+        );
+        page.push_str(&line);
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/providers.md");
+    if std::env::var_os("HALLPASS_WRITE_PROVIDERS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == page, "{} is stale; write it with HALLPASS_WRITE_PROVIDERS=1", path.display());
+}
+
 #[tokio::test]
 async fn every_provider_goes_the_way_that_its_documents_show() {
     let (providers, table) = (providers(), table());

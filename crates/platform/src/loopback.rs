@@ -1,27 +1,55 @@
 //! A listener on 127.0.0.1 that nobody can share, and the question who connected to it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 /// Binds listeners for a redirect to this machine (RFC 8252, section 7.3).
+///
+/// Their ports are held exclusively: another socket, of whichever user, cannot bind them meanwhile. Needs a tokio
+/// runtime.
 #[derive(Debug)]
 pub struct Loopback;
 
+/// Which port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopbackPort {
+    /// The preferred one or, where that is taken or none is preferred, a free one.
+    Any {
+        /// Tried first.
+        preferred: Option<u16>,
+    },
+    /// This one and no other.
+    Fixed(NonZeroU16),
+}
+
 impl Loopback {
-    /// Binds `preferred` on 127.0.0.1 or, where that is taken or none is preferred, a free port.
-    ///
-    /// The port is held exclusively: another socket, of whichever user, cannot bind it meanwhile. Needs a
-    /// tokio runtime.
-    pub fn bind(preferred: Option<u16>) -> Result<TcpListener, LoopbackError> {
-        let chosen = preferred.and_then(|port| listen(port).ok());
-        let socket = match chosen {
-            Some(socket) => socket,
-            None => listen(0).map_err(LoopbackError)?,
-        };
-        TcpListener::from_std(socket).map_err(LoopbackError)
+    /// Binds on 127.0.0.1.
+    pub fn bind(port: LoopbackPort) -> Result<TcpListener, LoopbackError> {
+        from_std(v4(port).map_err(LoopbackError)?)
+    }
+
+    /// Binds what the name `localhost` stands for: one port of 127.0.0.1 and of ::1. Only where the machine has no ::1,
+    /// which nobody else can bind then either, 127.0.0.1 is all.
+    pub fn bind_localhost(port: LoopbackPort) -> Result<(TcpListener, Option<TcpListener>), LoopbackError> {
+        let mut wanted = port;
+        for _attempt in 0..ATTEMPTS {
+            let four = v4(wanted).map_err(LoopbackError)?;
+            let number = four.local_addr().map_err(LoopbackError)?.port();
+            match (listen(Ipv6Addr::LOCALHOST.into(), number), port) {
+                (Ok(six), _) => return Ok((from_std(four)?, Some(from_std(six)?))),
+                (Err(error), LoopbackPort::Fixed(_)) if is_held(&error) => return Err(LoopbackError(error)),
+                // Somebody has that port of the other family: another one, then.
+                (Err(error), LoopbackPort::Any { .. }) if is_held(&error) => {
+                    wanted = LoopbackPort::Any { preferred: None };
+                }
+                (Err(_), _) => return Ok((from_std(four)?, None)),
+            }
+        }
+        Err(LoopbackError(io::ErrorKind::AddrInUse.into()))
     }
 }
 
@@ -29,6 +57,13 @@ impl Loopback {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on 127.0.0.1")]
 pub struct LoopbackError(#[source] io::Error);
+
+impl LoopbackError {
+    /// Another program has the port.
+    pub fn is_taken(&self) -> bool {
+        self.0.kind() == io::ErrorKind::AddrInUse
+    }
+}
 
 /// Whether the connection that arrived at `local` from `peer` was opened by this user.
 ///
@@ -38,16 +73,41 @@ pub fn peer_is_this_user(local: SocketAddr, peer: SocketAddr) -> Option<bool> {
     peer::is_this_user(local, peer)
 }
 
-fn listen(port: u16) -> io::Result<std::net::TcpListener> {
+fn v4(port: LoopbackPort) -> io::Result<std::net::TcpListener> {
+    let listen = |port| listen(Ipv4Addr::LOCALHOST.into(), port);
+    match port {
+        LoopbackPort::Fixed(port) => listen(port.get()),
+        LoopbackPort::Any { preferred } => {
+            preferred.and_then(|port| listen(port).ok()).map_or_else(|| listen(0), Ok)
+        }
+    }
+}
+
+fn from_std(socket: std::net::TcpListener) -> Result<TcpListener, LoopbackError> {
+    TcpListener::from_std(socket).map_err(LoopbackError)
+}
+
+/// There is such an address, and it is not ours to have.
+fn is_held(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+fn listen(ip: IpAddr, port: u16) -> io::Result<std::net::TcpListener> {
     // By hand, since what makes a port exclusive differs between systems.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    let address = SocketAddr::from((ip, port));
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     exclusive::claim(&socket)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    if ip.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
+/// So many ports are tried until one is free in both families.
+const ATTEMPTS: usize = 16;
 const BACKLOG: i32 = 32;
 
 #[cfg(unix)]

@@ -8,18 +8,16 @@ use std::process::{Command, Stdio};
 use crate::Os;
 
 /// What the settings of this system name, as proxy variables in lower case (`https_proxy`, `http_proxy`, `no_proxy`); empty
-/// where they name none. Asks the system's own tool, which takes milliseconds. Scripts that choose a proxy are not run.
-pub fn of_system() -> BTreeMap<String, String> {
+/// where they name none, and `None` where the system has no such settings or does not tell. Asks the system's own tool, which takes milliseconds. Scripts that choose a proxy are not run.
+pub fn of_system() -> Option<BTreeMap<String, String>> {
     match Os::current() {
-        Os::Linux => BTreeMap::new(),
-        Os::MacOs => output("/usr/sbin/scutil".into(), &["--proxy"])
-            .map_or_else(BTreeMap::new, |text| of_scutil(&text)),
+        Os::Linux => None,
+        Os::MacOs => output("/usr/sbin/scutil".into(), &["--proxy"]).map(|text| of_scutil(&text)),
         Os::Windows => {
             let system =
                 std::env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from);
             let key = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Internet Settings";
-            output(system.join(r"System32\reg.exe"), &["query", key])
-                .map_or_else(BTreeMap::new, |text| of_reg(&text))
+            output(system.join(r"System32\reg.exe"), &["query", key]).map(|text| of_reg(&text))
         }
     }
 }

@@ -38,7 +38,7 @@ use signing::SigningKey;
 
 pub use knobs::{
     AuthMethod, Availability, CallbackIssuer, Consent, ExpiresIn, IdJagFault, IdTokenFault, Identity, Knobs,
-    Metadata, TokenFault, TokenForm, TokenRequests,
+    Metadata, TokenFault, TokenForm, TokenRequests, UnknownAt,
 };
 pub use ledger::{Introspection, IssuedSecret, Registration, SecretKind, Stats};
 pub use signing::client_key;
@@ -184,6 +184,11 @@ impl Handle {
     /// Whom and what an access token is for. `None`: never issued here.
     pub fn introspect(&self, access_token: &str) -> Option<Introspection> {
         self.0.ledger().introspect(access_token)
+    }
+
+    /// Whether this refresh token still gives tokens.
+    pub fn is_alive(&self, refresh_token: &str) -> bool {
+        self.0.ledger().is_alive(refresh_token)
     }
 
     /// Makes a registration by hand, as an administrator would.

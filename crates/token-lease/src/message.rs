@@ -131,6 +131,14 @@ pub enum AgentMessage {
         /// What was said.
         known: Known,
     },
+    /// These leases are void although the standing holds: their person has been signed out, and what still drains under
+    /// them is given up now. To be acknowledged like [`AgentMessage::Switched`].
+    Voided {
+        /// Counts up within a connection, together with that of [`AgentMessage::Switched`].
+        seq: u64,
+        /// Which.
+        leases: Vec<LeaseId>,
+    },
     /// A message of a newer version: ignored.
     #[serde(other)]
     Unknown,
@@ -364,6 +372,10 @@ mod tests {
                 older: OlderLeases::Void,
             },
             r#"{"type":"switched","seq":1,"standing":{"standing":"closed","code":"sign_in_needed","message":"ana is not signed in","hint":"run hallpass login jira","person":{"account":"a1","label":"ana"}},"older":"void"}"#,
+        );
+        same(
+            &AgentMessage::Voided { seq: 2, leases: vec![LeaseId(1), LeaseId(3)] },
+            r#"{"type":"voided","seq":2,"leases":[1,3]}"#,
         );
         same(
             &AgentMessage::Token { lease: LeaseId(1), outcome: Ok(token) },

@@ -53,6 +53,12 @@ pub enum SealedFault {
         /// In characters.
         least: usize,
     },
+    /// There is none to be changed.
+    #[error("the sealed files are opened by the key file {path}, and by no passphrase", path = path.display())]
+    NoPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
     /// The key file cannot be read, or others can.
     #[error("the key file {path} cannot be used", path = path.display())]
     KeyFile {
@@ -161,6 +167,31 @@ impl SealedFiles {
         file::write_private(&store.header_path(), &header.to_bytes()).map_err(of_file)?;
         *store.opened() = Some(Opened { key, lock });
         Ok(store)
+    }
+
+    /// Seals the folder's key by another passphrase, in one step: what lies in the folder stays as it is, and copies of
+    /// it that somebody made before still open by the old one. `between` is called when all is ready and nothing is
+    /// written.
+    pub fn change_passphrase(
+        &self,
+        old: &Secret<String>,
+        new: &Secret<String>,
+        between: impl FnOnce(),
+    ) -> Result<(), StoreError> {
+        // One at a time, and not while it is opened.
+        let _opened = self.opened();
+        let header = self.header()?;
+        if let Opener::KeyFile(path) = &header.opener {
+            return Err(SealedFault::NoPassphrase { path: path.clone() }.into());
+        }
+        let next = passphrase_bytes(Some(new))?;
+        // Read to be stretched, and nowhere else.
+        let material = Secret::new(old.expose().as_bytes().to_vec());
+        let header = header.resealed(&material, &next)?;
+        // What cannot be opened again is not written.
+        header.open(&next)?;
+        between();
+        file::write_private(&self.header_path(), &header.to_bytes()).map_err(of_file)
     }
 
     /// What opens them: for words, read anew each time.

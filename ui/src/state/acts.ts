@@ -137,11 +137,21 @@ export function renameAccount(model: Model, account: AccountView): void {
 export function signOut(model: Model, server: ServerView, account: AccountView | null): void {
   const only = account ?? (server.grants.length === 1 ? (server.grants[0]?.account ?? null) : null);
   const name = nameOf(server);
+  const along = vouchedAlong(model, server, only);
+  const text = only === null ? en.ask.signOutAll(server.grants.length, name) : en.ask.signOutText(who(only), name);
   model.sheet = {
     kind: "confirm", title: en.ask.signOutTitle(name), yes: en.ask.signOutYes,
-    text: only === null ? en.ask.signOutAll(server.grants.length, name) : en.ask.signOutText(who(only), name),
+    text: along === 0 ? text : `${text} ${en.ask.signOutVouched(along)}`,
     run: async () => tellGone(model, await model.ask("sign_out", { server: server.id, account: only?.id ?? null, all: only === null, keep_upstream: false })),
   };
+}
+
+/** How many sign-ins elsewhere came of this identity provider's word, and end with it. */
+function vouchedAlong(model: Model, provider: ServerView, only: AccountView | null): number {
+  if (provider.auth !== "identity-provider") return 0;
+  const ends = new Set(provider.grants.filter((one) => only === null || one.account.id === only.id).map((one) => one.account.id));
+  const there = (model.status?.servers ?? []).filter((one) => one.registration.vouched_by === provider.id);
+  return there.flatMap((one) => one.grants).filter((one) => ends.has(one.account.id)).length;
 }
 
 /** Asks, then removes a server. */
@@ -171,11 +181,13 @@ export function removeAccount(model: Model, account: AccountView): void {
   };
 }
 
-function tellGone(model: Model, gone: { signed_out: unknown[]; pending: number; not_revocable: number; pasted: number }): void {
+function tellGone(model: Model, gone: { signed_out: unknown[]; pending: number; not_revocable: number; refused: number; unreadable: number; vouched: number; pasted: number }): void {
   const words = [en.said.signedOut(gone.signed_out.length)];
   if (gone.pending > 0) words.push(en.said.pendingOut(gone.pending));
   if (gone.pasted > 0) words.push(en.said.pastedOut(gone.pasted));
   if (gone.not_revocable > 0) words.push(en.said.notRevocable(gone.not_revocable));
+  if (gone.refused + gone.unreadable > 0) words.push(en.said.notRevoked(gone.refused + gone.unreadable));
+  if (gone.vouched > 0) words.push(en.said.vouchedToo(gone.vouched));
   model.toasts.say(words.join(" "));
 }
 

@@ -5,7 +5,7 @@ import { onEvent } from "../ipc/events";
 import type { AppView, FoundServerView, ServerId, ServerView, StatusView } from "../ipc/generated/wire";
 import { onShow, shell, type ShellView, type Show } from "../ipc/shell";
 import type { Page, Place, Sheet } from "./place";
-import { SignIns } from "./sign_ins.svelte";
+import { SignIns, type Way } from "./sign_ins.svelte";
 import { Toasts } from "./toasts.svelte";
 
 export class Model {
@@ -128,9 +128,9 @@ export class Model {
   }
 
   /** Opens the sign-in sheet: on the one under way, or on a new one. */
-  signIn(server: ServerId, account: string | null = null): void {
+  signIn(server: ServerId, account: string | null = null, way: Way = "browser"): void {
     const running = this.signIns.running.find((one) => one.server === server && one.account === account);
-    this.sheet = { kind: "sign_in", server, account, id: running?.id ?? null };
+    this.sheet = { kind: "sign_in", server, account, id: running?.id ?? null, way };
   }
 
   server(id: ServerId): ServerView | undefined {

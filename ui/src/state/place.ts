@@ -1,4 +1,5 @@
 // Where the window is, and the sheet that lies over it. One of each.
+import type { Way } from "./sign_ins.svelte";
 import type { AccountId, ClientAppId, PastedView, PresetPlanView, ServerId, SignInId } from "../ipc/generated/wire";
 
 export type Page = "servers" | "apps" | "presets" | "settings";
@@ -13,7 +14,7 @@ export type Place =
 
 /** A dialog. */
 export type Sheet =
-  | { kind: "sign_in"; server: ServerId; account: AccountId | null; id: SignInId | null }
+  | { kind: "sign_in"; server: ServerId; account: AccountId | null; id: SignInId | null; way?: Way }
   | { kind: "add"; pasted: PastedView }
   | { kind: "plan"; app: ClientAppId; mode: "connect" | "restore"; servers: ServerId[] | null }
   | { kind: "subscribe"; source: string; key: string }

@@ -3,6 +3,9 @@ import { call, type Host } from "../ipc/call";
 import { en } from "../text/en";
 import type { AccountId, ServerId, SignInId, SignInStep, SignInView, SignInWay } from "../ipc/generated/wire";
 
+/** How somebody signs in from this window without giving anything here. */
+export type Way = Exclude<SignInWay["by"], "id_token" | "pasted">;
+
 /** One sign-in, from its begin to its end and a little longer: the sheet still shows how it ended. */
 export interface SignIn {
   id: SignInId;
@@ -12,6 +15,8 @@ export interface SignIn {
   /** When it gives up waiting, in seconds. */
   endsAt: number;
   steps: SignInStep[];
+  /** Nobody attends it: it goes on once this window does. */
+  parked: boolean;
 }
 
 export class SignIns {
@@ -28,11 +33,11 @@ export class SignIns {
   /** Begins one. Rejects with an `AgentError`. A token in `way` goes to the agent and is kept nowhere here. */
   async begin(server: ServerId, account: AccountId | null, select: boolean, way: SignInWay = { by: "browser" }): Promise<SignIn> {
     const { sign_in } = await call(this.#host, "begin_sign_in", {
-      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, way, timeout: WAITS,
+      server, account, select, expect: null, label: null, approval: "ask", same_person: false, login_hint: null, way, anew: true, timeout: WAITS,
     });
     const steps = this.all.get(sign_in)?.steps ?? this.#early.get(sign_in) ?? [];
     this.#early.delete(sign_in);
-    const begun: SignIn = { id: sign_in, server, account, endsAt: Date.now() / 1000 + WAITS, steps };
+    const begun: SignIn = { id: sign_in, server, account, endsAt: Date.now() / 1000 + WAITS, steps, parked: false };
     this.#put(begun);
     return begun;
   }
@@ -51,12 +56,12 @@ export class SignIns {
     const found: SignIn[] = [];
     for (const view of views) {
       const known = this.all.get(view.sign_in);
-      const taken: SignIn = { id: view.sign_in, server: view.server, account: view.account, endsAt: view.ends_at, steps: view.steps };
+      const taken: SignIn = { id: view.sign_in, server: view.server, account: view.account, endsAt: view.ends_at, steps: view.steps, parked: view.parked };
       if (known === undefined) {
         this.#early.delete(view.sign_in);
         found.push(taken);
         this.#put(taken);
-      } else if (known.steps.length < view.steps.length || known.endsAt !== view.ends_at) {
+      } else if (known.steps.length < view.steps.length || known.endsAt !== view.ends_at || known.parked !== view.parked) {
         this.#put({ ...taken, steps: known.steps.length < view.steps.length ? view.steps : known.steps });
       }
     }
@@ -81,6 +86,15 @@ export class SignIns {
 
   async paste(id: SignInId, url: string): Promise<void> {
     await call(this.#host, "paste_callback", { sign_in: id, url });
+  }
+
+  /** Attends one whose program or window is gone: from here on its steps come here. */
+  async resume(id: SignInId): Promise<void> {
+    const known = this.all.get(id);
+    if (known?.parked !== true) return;
+    // What it says anew stands here already.
+    this.#put({ ...known, parked: false, steps: [] });
+    await call(this.#host, "resume_sign_in", { sign_in: id });
   }
 
   async cancel(id: SignInId): Promise<void> {

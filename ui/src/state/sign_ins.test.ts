@@ -28,7 +28,7 @@ test("steps that come before the answer are not lost", async () => {
 
 test("a window opened in the middle takes up what the agent says is under way, once", () => {
   const signIns = new SignIns(host());
-  const view: SignInView = { sign_in: 9, server: "linear", account: null, began_at: 1, ends_at: 601, steps: [found("a")] };
+  const view: SignInView = { sign_in: 9, server: "linear", account: null, began_at: 1, ends_at: 601, parked: false, steps: [found("a")] };
   expect(signIns.take([view]).map((one) => one.id)).toEqual([9]);
   signIns.step(9, found("b"));
   expect(signIns.take([view])).toEqual([]);
@@ -51,7 +51,7 @@ test("what an agent was at is over when another one answers, and only that", asy
   const signIns = new SignIns(host());
   await signIns.begin("linear", null, false);
   const before = signIns.underWay;
-  signIns.take([{ sign_in: 9, server: "github", account: null, began_at: 1, ends_at: 601, steps: [] }]);
+  signIns.take([{ sign_in: 9, server: "github", account: null, began_at: 1, ends_at: 601, parked: false, steps: [] }]);
   signIns.lose(before);
   expect(signIns.running.map((one) => one.id)).toEqual([9]);
   const lost = signIns.all.get(7);

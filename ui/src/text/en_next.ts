@@ -4,7 +4,15 @@ import type { ErrorCode } from "../ipc/generated/wire";
 /** The next step after an error, where the agent's own speaks of commands or is silent. */
 export const next = {
   instead: [
-    [/--(identity-provider|vouched-by|application|id-token-stdin|device|token-endpoint-auth)\b/, "This way of signing in is set up in a terminal: Hallpass’s commands “servers add” and “login” know it."],
+    [/--redirect-port/, "End that program, then try again; or remove the server and add it again with the right port under More options."],
+    [/--except/, "Only with its administrator’s word that this is right: Hallpass’s command “servers set” in a terminal lets an issuer off that rule."],
+    [/--anew/, "Open that sign-in here and go on with it, or cancel it and begin anew."],
+    [/--(id-token-stdin|token-endpoint-auth)\b/, "Tokens and keys of programs are given in a terminal: Hallpass’s commands “servers add” and “login” know it."],
+    [/leave --device out/, "Sign in with the browser here instead."],
+    [/leave --application out/, "Sign in yourself instead."],
+    [/--application\b/, "Open the server on the page Servers and press “Sign in the application”."],
+    [/--identity-provider/, "Add the identity provider first: paste its address, and choose under More options that it is one."],
+    [/--vouched-by/, "Remove the server and add it again: More options say how people are known there."],
     [/--token-stdin|--personal-token|--expires/, "Make a token at the server, then paste it here: choose the server on the page Servers, then sign in."],
     [/--whoami/, "Remove the server and add it again; the tool is named under More options."],
     [/accounts remove/, "Remove that account on the page Accounts, then sign in again."],

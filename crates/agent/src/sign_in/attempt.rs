@@ -10,15 +10,14 @@ use oauth::{
     ClientAuthentication, LoopbackRedirect, Prompt, Protected, RegisterFor, Registration, RegistrationError,
     RegistrationRequest, Reply, ReqwestHttp, Scopes, parse_pasted,
 };
-use platform::loopback::{Loopback, peer_is_this_user};
 use token_store::StaticSecret;
 use tokio::time::Instant;
 
 use super::{Line, Wanted};
 use crate::agent::Agent;
-use crate::error;
 use crate::issuer_calls::Client;
 use crate::servers::{chain, put_registration};
+use crate::{documents, error, redirects};
 
 /// Everything that one trip through the browser needs.
 pub(super) struct Attempt<'a> {
@@ -41,7 +40,8 @@ pub(super) struct Trip {
 
 impl Attempt<'_> {
     /// Takes the person through the browser; once more where the issuer does not know how to ask them which
-    /// account they mean (oidc-provider), which it does not say beforehand.
+    /// account they mean (oidc-provider), which it does not say beforehand, and once more where it does not know us any
+    /// more, or not by our document.
     pub(super) async fn run(
         &self,
         wanted: &Wanted,
@@ -49,57 +49,72 @@ impl Attempt<'_> {
         deadline: Instant,
         line: &mut Line,
     ) -> Result<Trip, Error> {
-        if let Some(returned) = self.once(wanted, prompt, deadline, line).await? {
-            return Ok(returned);
+        let (mut prompt, mut renewed) = (prompt.clone(), false);
+        loop {
+            match self.once(wanted, &prompt, deadline, line).await? {
+                Once::Back(trip) => return Ok(*trip),
+                // Only the choice of accounts is ever asked for in another way.
+                Once::PromptRefused => {
+                    line.step(SignInStep::Found {
+                        what: "the issuer cannot ask which account is meant, so please sign in there anew"
+                            .to_owned(),
+                    });
+                    prompt = Prompt::Login;
+                }
+                Once::UnknownClient(registration, _) if !renewed && self.forget(&registration).await? => {
+                    renewed = true;
+                    line.step(SignInStep::Found { what: registered_anew(&registration) });
+                }
+                Once::UnknownClient(_, error) => return Err(error),
+            }
         }
-        line.step(SignInStep::Found {
-            what: "the issuer cannot ask which account is meant, so please sign in there anew".to_owned(),
-        });
-        let returned = self.once(wanted, &Prompt::Login, deadline, line).await?;
-        Ok(returned.expect("only the choice of accounts is ever asked for in another way"))
     }
 
-    /// One trip. `None`: the issuer refuses this prompt.
+    /// One trip.
     async fn once(
         &self,
         wanted: &Wanted,
         prompt: &Prompt,
         deadline: Instant,
         line: &mut Line,
-    ) -> Result<Option<Trip>, Error> {
+    ) -> Result<Once, Error> {
         let issuer = &self.protected.issuer;
         // The listener comes first: the exact redirect URI is what is registered.
         let preferred = self.agent.read(|state| state.loopback_ports.get(issuer).copied());
-        let listener = Loopback::bind(preferred).map_err(|e| no_listener(&e))?;
-        let port = listener.local_addr().map_err(|e| no_listener(&e))?.port();
-        let peer = Arc::new(|theirs, ours| peer_is_this_user(ours, theirs).unwrap_or(true));
-        let redirect = LoopbackRedirect::new(listener, peer).map_err(|e| no_listener(&e))?;
+        let (redirect, port) = redirects::listen(self.server, preferred)?;
+        let parameters = redirects::check(&self.server.registration.parameters)?;
         let registration = self.registration(RegisterFor::Redirect(redirect.redirect_uri())).await?;
         // Before the browser: a key that cannot sign is said now.
         let authentication = self.authentication(&registration).await?;
-        let request = AuthorizationRequest::new(&AuthorizationParameters {
+        let asked = AuthorizationParameters {
             metadata: &self.protected.metadata,
             client_id: &registration.client_id,
             redirect_uri: redirect.redirect_uri(),
             resource: self.protected.resource_parameter.as_deref(),
             scopes: self.scopes,
             prompt,
-        })
-        .map_err(|e| Error::new(ErrorCode::Failed, chain(&e)))?;
-        self.remember_port(port)?;
+        };
+        let request = AuthorizationRequest::with_extra(&asked, &parameters)
+            .map_err(|e| Error::new(ErrorCode::Failed, chain(&e)))?;
+        if self.server.registration.redirect.port.is_none() {
+            self.remember_port(port)?;
+        }
         line.step(SignInStep::OpenBrowser { url: request.url.clone(), port });
         tracing::info!(server = %wanted.server, port, "waiting for the browser");
         let (callback, reply) = match wait(redirect, &request, prompt, deadline, line).await? {
             Back::Code(callback, reply) => (callback, reply),
-            Back::PromptRefused => return Ok(None),
+            Back::PromptRefused => return Ok(Once::PromptRefused),
+            Back::UnknownClient(error) => return Ok(Once::UnknownClient(registration, error)),
             Back::Never(error) => {
                 // The issuer may have told the browser alone that it does not know us: next time we register
-                // anew.
-                self.forget(&registration).await?;
+                // anew. A person who gave up says nothing about that.
+                if error.code != ErrorCode::Cancelled || registration.kind == RegistrationKind::Dynamic {
+                    self.forget(&registration).await?;
+                }
                 return Err(error);
             }
         };
-        Ok(Some(Trip { registration, authentication, request, callback, reply }))
+        Ok(Once::Back(Box::new(Trip { registration, authentication, request, callback, reply })))
     }
 
     /// How we authenticate as this registration.
@@ -118,8 +133,10 @@ impl Attempt<'_> {
     /// Who we are to this issuer: what is there already, or a new registration.
     pub(super) async fn registration(&self, wanted: RegisterFor<'_>) -> Result<ClientRegistration, Error> {
         let metadata = &self.protected.metadata;
-        let stored = self.agent.read(|state| state.registrations.clone());
-        let chosen = oauth::choose(metadata, &self.server.registration, &stored, wanted);
+        let (stored, choice) = self
+            .agent
+            .read(|state| (state.registrations.clone(), documents::choice(state, self.server, metadata)));
+        let chosen = oauth::choose(metadata, &choice, &stored, wanted);
         match chosen.map_err(|e| of_registration(&e))? {
             Registration::Use(registration) => {
                 if self.server.registration.has_secret && registration.secret.is_none() {
@@ -154,10 +171,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Forgets a dynamic registration that the issuer has forgotten; `false` where it is not ours to renew.
+    /// Forgets a dynamic registration that the issuer has forgotten, or that it should know us by our document; `false`
+    /// where it is not ours to renew, or there is no other way.
     pub(super) async fn forget(&self, registration: &ClientRegistration) -> Result<bool, Error> {
-        if registration.kind != RegistrationKind::Dynamic {
-            return Ok(false);
+        match registration.kind {
+            RegistrationKind::Dynamic => {}
+            RegistrationKind::MetadataDocument if self.protected.metadata.registration_endpoint.is_some() => {
+                let issuer = registration.issuer.clone();
+                self.agent.change(|state| state.documents_refused.insert(issuer)).map_err(error::of_state)?;
+                return Ok(true);
+            }
+            RegistrationKind::MetadataDocument | RegistrationKind::PreRegistered => return Ok(false),
         }
         let used =
             self.agent.read(|state| state.grants.iter().any(|g| g.client_id == registration.client_id));
@@ -187,10 +211,18 @@ impl Attempt<'_> {
     }
 }
 
-/// How a trip through the browser ended.
+/// How one trip through the browser ended.
+enum Once {
+    Back(Box<Trip>),
+    PromptRefused,
+    UnknownClient(ClientRegistration, Error),
+}
+
+/// What came back from the browser.
 enum Back {
     Code(Callback, Option<Reply>),
     PromptRefused,
+    UnknownClient(Error),
     /// The browser did not come back.
     Never(Error),
 }
@@ -224,6 +256,7 @@ async fn wait(
                 return match outcome {
                     Ok(callback) => Ok(Back::Code(callback, Some(reply))),
                     // Dropping the reply shows the page "not signed in".
+                    Err(error) if error.is_unknown_client() => Ok(Back::UnknownClient(unknown_client(&error))),
                     Err(error) => Err(Error::new(ErrorCode::Failed, error.to_string())
                         .hint("nothing was changed; start the sign-in again if that was not meant")),
                 };
@@ -234,6 +267,7 @@ async fn wait(
                     return Ok(Back::Code(callback, None));
                 }
                 Err(error) if refuses(&error, prompt) => return Ok(Back::PromptRefused),
+                Err(error) if error.is_unknown_client() => return Ok(Back::UnknownClient(unknown_client(&error))),
                 Err(error) => line.step(SignInStep::Found { what: error.to_string() }),
             },
             () = &mut cancelled => {
@@ -249,6 +283,25 @@ async fn wait(
 fn refuses(error: &CallbackError, prompt: &Prompt) -> bool {
     *prompt == Prompt::SelectAccount
         && matches!(error, CallbackError::Refused { code, .. } if code.as_str() == "invalid_request")
+}
+
+/// What the person is told when they have to sign in once more.
+pub(super) fn registered_anew(registration: &ClientRegistration) -> String {
+    match registration.kind {
+        RegistrationKind::MetadataDocument => {
+            "the issuer does not know Hallpass by its document; registered instead, please sign in once more"
+        }
+        RegistrationKind::Dynamic | RegistrationKind::PreRegistered => {
+            "the issuer had forgotten Hallpass; registered anew, please sign in once more"
+        }
+    }
+    .to_owned()
+}
+
+fn unknown_client(error: &CallbackError) -> Error {
+    Error::new(ErrorCode::Failed, error.to_string()).hint(
+        "ask the server's administrator for a client id, then: hallpass servers add <url> --client-id <id>",
+    )
 }
 
 fn of_registration(error: &RegistrationError) -> Error {
@@ -277,11 +330,6 @@ fn issuer_moved(server: &Server, issuer: &str) -> Error {
         format!("{} now names the issuer {issuer}, for which no client secret was entered", server.id),
     )
     .hint("if that is right, remove the server and add it again with --client-id and --client-secret")
-}
-
-fn no_listener(error: &dyn std::error::Error) -> Error {
-    Error::new(ErrorCode::Failed, format!("no port on this machine can wait for the browser: {error}"))
-        .hint("see whether a firewall or sandbox forbids listening on 127.0.0.1")
 }
 
 /// How long the whole sign-in may take.

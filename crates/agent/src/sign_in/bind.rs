@@ -11,7 +11,7 @@ use token_store::{Renewal, Seal, TokenSet, Told};
 use super::attempt::Attempt;
 use super::decide::{Came, Decision, decide};
 use super::flow::{Granted, Whose};
-use super::save::save;
+use super::save::{Saved, save};
 use super::{Line, Wanted};
 use crate::agent::Agent;
 use crate::issuer_calls::split;
@@ -29,7 +29,7 @@ pub(super) async fn bind(
     wanted: &Wanted,
     granted: &Granted,
     line: &mut Line,
-) -> Result<SignInStep, Error> {
+) -> Result<Saved, Error> {
     let mut set = token_set(attempt, wanted, granted);
     let issuer = &attempt.protected.issuer;
     let came = match &granted.whose {
@@ -113,9 +113,17 @@ pub(super) struct Fresh<'a> {
 
 impl Fresh<'_> {
     /// Binds them to whoever they are of, or gives them back to the issuer.
-    pub(super) async fn bind(mut self, line: &mut Line) -> Result<SignInStep, Error> {
+    pub(super) async fn bind(mut self, line: &mut Line) -> Result<Saved, Error> {
         let agent = self.agent;
         let came = self.came.clone().unwrap_or(Came::Unverified);
+        if !line.attended(CONFIRM_WITHIN).await {
+            self.give_back().await;
+            return Err(Error::new(
+                ErrorCode::Cancelled,
+                "nobody was there any more to see who signed in; nothing was kept",
+            )
+            .hint(format!("sign in again: hallpass login {}", self.wanted.server)));
+        }
         if let Came::Told(_, person) = &came {
             self.set.seal.told = Some(Told { asked: person.asked.clone(), id: person.named.id.clone() });
         }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use ipc::{Error, ErrorCode, KeychainState, SignInStep};
 use model::{AuthKind, ClientRegistration, Secret, Server};
 use oauth::{
-    ClientAuthentication, Discovered, FoundBy, Identity, Prompt, Protected, Reply, Scopes, ServerPin,
-    SignedIn, TokenAnswer, TokenEndpoint, TokenError,
+    ClientAuthentication, Discovered, FoundBy, Identity, Prompt, Protected, Reply, Scopes, SignedIn,
+    TokenAnswer, TokenEndpoint, TokenError,
 };
 use token_lease::OlderLeases;
 use token_store::{Renewal, StoreError};
 
 use super::attempt::{self, Attempt};
+use super::replaced::After;
+use super::save::Saved;
 use super::{Line, Wanted, Way, application, bind, device, pasted, provider, vouched};
 use crate::agent::Agent;
 use crate::network::Access;
 use crate::servers::{chain, words};
-use crate::{error, list_rules};
+use crate::{error, list_rules, redirects};
 
 /// Runs it. The `Err` says why nothing was changed.
 pub(super) async fn run(agent: &Arc<Agent>, wanted: &Wanted, line: &mut Line) -> Result<SignInStep, Error> {
@@ -31,7 +33,20 @@ pub(super) async fn run(agent: &Arc<Agent>, wanted: &Wanted, line: &mut Line) ->
         .read(|state| state.servers.get(&wanted.server).cloned())
         .ok_or_else(|| error::no_server(&wanted.server))?;
     agent.read(|state| list_rules::refuse_closed(state, &server))?;
-    let done = at(agent, wanted, &server, deadline, line).await?;
+    let mut saved = at(agent, wanted, &server, deadline, line).await?;
+    let mut ended_too = false;
+    for aside in std::mem::take(&mut saved.replaced) {
+        ended_too |= agent.end_replaced(&aside).await == After::EndedToo;
+    }
+    if ended_too {
+        line.step(SignInStep::Found {
+            what: "the issuer ended the new sign-in together with the one that it replaces, so please sign in once \
+                   more; from now on replaced ones are left to end by themselves there"
+                .to_owned(),
+        });
+        saved = at(agent, wanted, &server, deadline, line).await?;
+    }
+    let done = saved.done;
     if let SignInStep::Done { account, .. } = &done
         && server.auth == AuthKind::IdentityProvider
     {
@@ -47,7 +62,7 @@ pub(super) async fn at(
     server: &Server,
     deadline: tokio::time::Instant,
     line: &mut Line,
-) -> Result<SignInStep, Error> {
+) -> Result<Saved, Error> {
     if let Way::Pasted(given) = &wanted.way {
         return pasted::run(agent, wanted, server, given, line).await;
     }
@@ -118,7 +133,7 @@ fn wider(agent: &Agent, wanted: &Wanted) -> Scopes {
 
 async fn find(agent: &Arc<Agent>, server: &Server, line: &Line) -> Result<Protected, Error> {
     let mut tell = |step| line.step(SignInStep::Found { what: words(&step) });
-    let mut pin = ServerPin::default();
+    let mut pin = redirects::pin(&server.registration);
     if server.registration.client_id.is_some() {
         // That client, and its secret, are known to one issuer and shown to no other.
         pin.issuer.clone_from(&server.issuer);
@@ -221,10 +236,7 @@ async fn exchange(
                 if again && attempt.forget(&trip.registration).await? =>
             {
                 again = false;
-                line.step(SignInStep::Found {
-                    what: "the issuer had forgotten Hallpass; registered anew, please sign in once more"
-                        .to_owned(),
-                });
+                line.step(SignInStep::Found { what: attempt::registered_anew(&trip.registration) });
             }
             Err(error) => return Err(of_exchange(&error)),
         }

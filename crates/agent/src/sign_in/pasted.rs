@@ -15,6 +15,7 @@ use token_store::{Renewal, Seal, TokenSet};
 use super::bind::{Fresh, told, unsaid};
 use super::decide::Came;
 use super::flow::cancelled;
+use super::save::Saved;
 use super::{Given, Line, Wanted};
 use crate::agent::Agent;
 use crate::mcp::VisitError;
@@ -31,7 +32,7 @@ pub(super) async fn run(
     server: &Server,
     given: &Given,
     line: &mut Line,
-) -> Result<SignInStep, Error> {
+) -> Result<Saved, Error> {
     refuse_where_none_is_taken(server)?;
     // Read here, and compared with nothing; what is wrong is said without repeating it.
     let token = pasted_token(given.text.expose()).map_err(|error| {

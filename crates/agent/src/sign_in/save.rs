@@ -3,13 +3,21 @@
 use std::sync::Arc;
 
 use ipc::{Error, ErrorCode, SignInStep};
-use model::{Account, AuthKind, Grant, GrantState, Server, State};
+use model::{Account, AuthKind, Grant, GrantState, ItemId, Server, State};
 use token_lease::OlderLeases;
 use token_store::{Renewal, Seal, StoreError, TokenSet};
 
-use super::Wanted;
+use super::{Wanted, replaced};
 use crate::agent::Agent;
 use crate::{error, faults, intents, views};
+
+/// What came of saving.
+pub(super) struct Saved {
+    /// [`SignInStep::Done`].
+    pub(super) done: SignInStep,
+    /// Where tokens lie that the new ones have replaced, and that are still to be revoked.
+    pub(super) replaced: Vec<ItemId>,
+}
 
 /// Saves a new or renewed Grant of `account` at `server`, as that was when the sign-in began. An error leaves no
 /// new item behind; the tokens are then still the caller's to give back.
@@ -20,10 +28,11 @@ pub(super) async fn save(
     account: Account,
     mut set: TokenSet,
     new_account: bool,
-) -> Result<SignInStep, Error> {
+) -> Result<Saved, Error> {
     let at = server;
     let server = &wanted.server;
     let find = |state: &State| state.grant(&account.id, server).cloned();
+    let ends_at = set.expires_at.filter(|_| !set.renews());
     let old = agent.read(find);
     let mut record = old.as_ref().map_or_else(|| agent.world.item_id(), |grant| grant.record.clone());
     let mut slot = agent.tokens.slot(&record);
@@ -51,6 +60,11 @@ pub(super) async fn save(
         slot = agent.tokens.slot(&record);
     }
     let stored = stored.flatten();
+    let old_set = slot.unsaved().or_else(|| stored.clone());
+    if let Some(old) = old_set.filter(|old| replaced::is_to_be_revoked(old, &set)) {
+        replaced::set_aside(agent, &record, old).await;
+    }
+    let mut replaced = Vec::new();
     let epoch = old.as_ref().map_or(0, |g| g.epoch).max(stored.as_ref().map_or(0, |s| s.epoch)) + 1;
     set.epoch = epoch;
     set.generation = stored.map_or(0, |s| s.generation) + 1;
@@ -75,7 +89,14 @@ pub(super) async fn save(
         step_ups: old.as_ref().filter(|g| g.step_up.is_some()).map_or(0, |g| g.step_ups.saturating_add(1)),
         extra: old.map(|grant| grant.extra).unwrap_or_default(),
     };
-    let entered = agent.change(|state| enter(state, at, grant, &account, &set.seal, wanted.select));
+    let entered = agent.change(|state| {
+        let entered = enter(state, at, grant, &account, &set.seal, wanted.select);
+        // In one write with the sign-in that replaces it: never before that is safe.
+        if entered.is_ok() {
+            replaced = state.end_replaced(&record, Some(at));
+        }
+        entered
+    });
     let selected = match entered.map_err(error::of_state) {
         Ok(Ok(selected)) => selected,
         Ok(Err(error)) | Err(error) => {
@@ -100,7 +121,9 @@ pub(super) async fn save(
     }
     agent.asked(server, &Ok(()));
     let view = views::account_view(&account);
-    Ok(SignInStep::Done { account: view, selected, renewable, new_account })
+    agent.endings.notify_one();
+    let done = SignInStep::Done { account: view, selected, renewable, ends_at, new_account };
+    Ok(Saved { done, replaced })
 }
 
 /// Enters a Grant and its Account. `Err`: the Server is not what it was when the person began to sign in there.
@@ -149,8 +172,8 @@ fn enter(
 #[cfg(test)]
 mod tests {
     use model::{
-        AccountId, AccountKey, Endpoint, ItemId, Origin, Proof, ProofKind, RegistrationChoice, Revocation,
-        ServerId, UnixTime,
+        AccountId, AccountKey, Endpoint, Origin, Proof, ProofKind, RegistrationChoice, Revocation, ServerId,
+        UnixTime,
     };
 
     use super::*;

@@ -240,8 +240,11 @@ fn nobody_there(provider: &ServerId) -> Error {
 }
 
 fn unproven(provider: &ServerId) -> Error {
-    Error::new(ErrorCode::WrongPerson, format!("nothing proves who is signed in at {provider}"))
-        .hint("ask whoever runs the identity provider why it names nobody")
+    Error::new(
+        ErrorCode::WrongPerson,
+        format!("{provider} does not prove who is signed in there, so its word counts for nobody"),
+    )
+    .hint("ask whoever runs the identity provider why it names nobody; hallpass servers test shows what it offers")
 }
 
 fn odd_id_token(why: &str) -> Error {
@@ -252,6 +255,7 @@ fn odd_id_token(why: &str) -> Error {
 fn of_unvouched(error: &Unvouched, provider: &ServerId) -> Error {
     match (error, error.words(provider)) {
         (Unvouched::Own(error), _) => error.clone(),
+        (Unvouched::Unproven, _) => unproven(provider),
         (Unvouched::OtherPerson, (words, _)) => Error::new(ErrorCode::WrongPerson, words)
             .hint(format!("nothing was changed; sign in there again: hallpass login {provider}")),
         (_, (words, true)) => Error::new(ErrorCode::Failed, words)

@@ -12,6 +12,15 @@ pub(crate) enum Store {
     Show(Json),
     /// Choose where tokens lie. What is stored moves there; nobody has to sign in again.
     Use(StoreUse),
+    /// Change the passphrase of sealed files. Nobody signs in again; copies of the files that were made before still open by
+    /// the old one.
+    Passphrase {
+        /// Read the old and the new passphrase from the first two lines of standard input instead of asking.
+        #[arg(long)]
+        passphrase_stdin: bool,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Open the store: with its passphrase, or by asking the system to unlock your keychain. It stays open until
     /// `hallpass agent stop` or the end of your session.
     Unlock {

@@ -8,7 +8,7 @@ use model::{AuthKind, GrantState, ProofKind, ServerId};
 use super::unexpected;
 use crate::args::Accounts;
 use crate::link::Link;
-use crate::output::{Output, day, now, relative};
+use crate::output::{Output, day, moment, now, relative};
 
 pub(crate) async fn run(verb: Accounts, quiet: bool) -> Result<(), Error> {
     match verb {
@@ -65,9 +65,9 @@ pub(crate) fn grant_line(grant: &GrantView) -> String {
         },
         GrantState::RevokedByServer => "revoked by server: it refuses the pasted token".to_owned(),
         GrantState::Active if grant.renewable => "signed in, renews by itself".to_owned(),
-        GrantState::Active => match grant.expires_at {
-            Some(at) => format!("signed in, cannot renew, ends {}", relative(at)),
-            None => "signed in".to_owned(),
+        GrantState::Active => match grant.ends_at {
+            Some(at) => format!("signed in until {}, cannot renew", moment(at)),
+            None => "signed in, cannot renew, ends without notice".to_owned(),
         },
         GrantState::NeedsSignIn { reason } => format!("needs sign-in: {reason}"),
         GrantState::Revoked => "signed out, the issuer is still to be told".to_owned(),

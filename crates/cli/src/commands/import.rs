@@ -2,8 +2,8 @@
 
 use std::io::BufRead;
 
-use ipc::{AppView, Error, ErrorCode, FoundServerView, Request, Response, ServerView};
-use model::{ClientAppId, RegistrationChoice};
+use ipc::{AppView, Error, ErrorCode, FoundServerView, NewServer, Request, Response, ServerView};
+use model::ClientAppId;
 use serde_json::json;
 
 use super::unexpected;
@@ -89,20 +89,14 @@ async fn add(
     one: &FoundServerView,
     from: Option<&ClientAppId>,
 ) -> Result<ServerView, Error> {
-    let request = Request::AddServer {
+    let new = NewServer {
         url: one.url.clone().unwrap_or_default(),
-        id: None,
         label: Some(one.name.clone()),
         headers: one.headers.clone(),
-        registration: RegistrationChoice::default(),
-        identity_provider: false,
-        personal_token: false,
-        whoami: None,
-        private_network: false,
-        ca: None,
         imported_from: from.or(one.apps.first()).cloned(),
+        ..NewServer::default()
     };
-    match link.ask(request).await? {
+    match link.ask(Request::AddServer(new)).await? {
         Response::Server(view) => Ok(*view),
         other => Err(unexpected(&other)),
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{accounts::who, unexpected};
 use crate::args::Login;
 use crate::link::Link;
-use crate::output::{Output, can_ask, now, relative};
+use crate::output::{Output, can_ask, moment, now, relative};
 
 pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
     let out = Output { json: options.json.json, quiet };
@@ -46,6 +46,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         same_person: options.same_person,
         login_hint: options.login_hint,
         way,
+        anew: options.anew,
         timeout: options.timeout.as_secs(),
     };
     let mut link = Link::open().await?;
@@ -54,12 +55,22 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
         other => return Err(unexpected(&other)),
     };
     let mut addresses = None;
+    // The person is somewhere else by now, and may come back after this program is gone.
+    let mut handed_over = false;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let step = tokio::select! {
             biased;
             // First: whoever sees the browser open can count on it.
             _ = &mut interrupt => {
+                if handed_over {
+                    link.ask(Request::ParkSignIn { sign_in }).await?;
+                    return Err(Error::new(ErrorCode::Cancelled, "left; nothing was changed").hint(format!(
+                        "what your browser or device shows stays good for a while: the same command goes on with it; \
+                         hallpass login {} --anew begins anew",
+                        options.server
+                    )));
+                }
                 link.ask(Request::CancelSignIn { sign_in }).await?;
                 return Err(Error::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
             }
@@ -69,6 +80,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 continue;
             }
         };
+        handed_over |= matches!(step, SignInStep::OpenBrowser { .. } | SignInStep::EnterCode { .. });
         match step {
             SignInStep::Found { what } => out.talk(format!("  {what}")),
             SignInStep::OpenBrowser { url, port } => {
@@ -88,7 +100,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                     out.notice("or paste the final address of the browser here:");
                     addresses = Some(lines_of_stdin());
                 } else {
-                    out.talk("  waiting for your browser (Ctrl-C cancels)");
+                    out.talk("  waiting for your browser (Ctrl-C leaves it)");
                     if let Err(reason) = open_browser(&url) {
                         out.notice(format!("no browser could be opened ({reason}); open this address:"));
                         out.notice(format!("  {url}"));
@@ -100,7 +112,7 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 out.notice(format!("  {url}"));
                 out.notice(format!("  code: {user_code}  (ends {})", relative(ends_at)));
                 Output::picture(&half_blocks(&qr));
-                out.talk("  waiting for you there (Ctrl-C cancels)");
+                out.talk("  waiting for you there (Ctrl-C leaves it)");
             }
             SignInStep::Exchanging => out.talk("  you came back"),
             SignInStep::Confirm { account } => {
@@ -119,13 +131,13 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 let yes = ask(question).await;
                 link.send(Request::ConfirmSignIn { sign_in, yes }).await?;
             }
-            SignInStep::Done { account, selected, renewable, new_account } => {
+            SignInStep::Done { account, selected, renewable, ends_at, new_account } => {
                 if out.json {
                     return out.object(
                         "login",
                         &serde_json::json!({
                             "server": options.server, "account": account, "selected": selected,
-                            "renewable": renewable, "new_account": new_account,
+                            "renewable": renewable, "ends_at": ends_at, "new_account": new_account,
                         }),
                     );
                 }
@@ -133,12 +145,19 @@ pub(crate) async fn run(options: Login, quiet: bool) -> Result<(), Error> {
                 if account.proof == ProofKind::Application {
                     out.notice("this is an application, which acts for no person");
                 }
-                if pasted {
-                    out.notice("it is a pasted token: only you can renew or revoke it, at the server where you made it");
-                } else if !renewable {
-                    out.notice(
-                        "this server gives no refresh token: you will have to sign in again when it ends",
-                    );
+                match ends_at {
+                    _ if pasted => out.notice(
+                        "it is a pasted token: only you can renew or revoke it, at the server where you made it",
+                    ),
+                    _ if renewable => {}
+                    Some(end) => out.notice(format!(
+                        "this server gives no refresh token: sign in again by {}; hallpass status reminds you",
+                        moment(end)
+                    )),
+                    None => out.notice(
+                        "this server gives no refresh token and does not say when this sign-in ends: \
+                         you will have to sign in again then",
+                    ),
                 }
                 if !selected {
                     let next = format!("hallpass switch {} {}", options.server, account.id);

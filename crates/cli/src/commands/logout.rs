@@ -39,4 +39,20 @@ pub(crate) fn report(out: Output, view: &SignedOutView) {
     if view.not_revocable > 0 {
         out.notice("the issuer offers no revocation: the access token ends by itself");
     }
+    if view.refused > 0 {
+        out.notice(
+            "the issuer refused to revoke the tokens: they end by themselves, or in your account's settings there",
+        );
+    }
+    if view.unreadable > 0 {
+        out.notice(
+            "the tokens could not be read any more, so the issuer was not told: end them in your account's settings there",
+        );
+    }
+    if view.vouched > 0 {
+        out.notice(format!(
+            "{} of these had come of the identity provider's word, and ended with the sign-in there",
+            view.vouched
+        ));
+    }
 }

@@ -1,17 +1,26 @@
-//! `hallpass servers add|list|show|test|rename|pause|resume|trust|remove`.
+//! `hallpass servers add|list|show|test|set|rename|pause|resume|trust|remove`.
 
-use ipc::{DiscoveryView, Error, ErrorCode, PastedServerView, Request, Response, ServerState, ServerView};
-use model::{AuthKind, Origin, RegistrationChoice, RegistrationKind};
+use std::collections::BTreeMap;
+
+use ipc::{
+    DiscoveryView, Error, ErrorCode, NewServer, PastedServerView, Request, Response, ServerState, ServerView,
+};
+use model::{
+    AuthKind, Exceptions, LoopbackHost, LoopbackSetting, Origin, ProofKind, RegistrationChoice,
+    RegistrationKind,
+};
 
 use super::paste::{self, Which};
 use super::unexpected;
-use crate::args::{Servers, ServersAdd, TokenEndpointAuth};
+use crate::args::{
+    Exception, Redirect, RedirectHost, RedirectPort, Servers, ServersAdd, ServersSet, TokenEndpointAuth,
+};
 use crate::link::Link;
 use crate::output::{Output, can_ask, relative};
 
 pub(crate) async fn run(verb: Servers, quiet: bool) -> Result<(), Error> {
     match verb {
-        Servers::Add(options) => add(options, quiet).await,
+        Servers::Add(options) => add(*options, quiet).await,
         Servers::List(json) => list(Output { json: json.json, quiet }).await,
         Servers::Show { server, json } => {
             let out = Output { json: json.json, quiet };
@@ -35,6 +44,7 @@ pub(crate) async fn run(verb: Servers, quiet: bool) -> Result<(), Error> {
                 other => Err(unexpected(&other)),
             }
         }
+        Servers::Set(options) => set(options, quiet).await,
         Servers::Rename { server, label, json } => {
             let request = Request::RenameServer { server, label };
             changed(Output { json: json.json, quiet }, request, |s| {
@@ -87,6 +97,54 @@ async fn changed(out: Output, request: Request, words: impl Fn(&ServerView) -> S
     }
 }
 
+/// What is not named stays as it is.
+async fn set(options: ServersSet, quiet: bool) -> Result<(), Error> {
+    let out = Output { json: options.json.json, quiet };
+    let mut link = Link::open().await?;
+    let server = options.server;
+    let before = match link.ask(Request::ShowServer { server: server.clone() }).await? {
+        Response::Server(view) => view.registration,
+        other => return Err(unexpected(&other)),
+    };
+    let parameters = match (options.no_parameters, options.parameters) {
+        (true, _) => BTreeMap::new(),
+        (false, given) if given.is_empty() => before.parameters,
+        (false, given) => given.into_iter().collect(),
+    };
+    let redirect = redirect(options.redirect, before.redirect);
+    let except = match (options.no_exceptions, &options.exceptions[..]) {
+        (true, _) => Exceptions::default(),
+        (false, []) => before.except,
+        (false, given) => except(given),
+    };
+    changed(out, Request::SetSignIn { server, redirect, parameters, except }, |s| {
+        format!("set for the next sign-in: hallpass login {}", s.id)
+    })
+    .await
+}
+
+fn except(given: &[Exception]) -> Exceptions {
+    Exceptions {
+        missing_pkce: given.contains(&Exception::MissingPkce),
+        resource: given.contains(&Exception::Resource),
+    }
+}
+
+fn redirect(wanted: Redirect, before: LoopbackSetting) -> LoopbackSetting {
+    LoopbackSetting {
+        port: match wanted.redirect_port {
+            Some(RedirectPort::Only(port)) => Some(port),
+            Some(RedirectPort::Any) => None,
+            None => before.port,
+        },
+        host: match wanted.redirect_host {
+            Some(RedirectHost::Literal) => LoopbackHost::Literal,
+            Some(RedirectHost::Localhost) => LoopbackHost::Localhost,
+            None => before.host,
+        },
+    }
+}
+
 async fn add(options: ServersAdd, quiet: bool) -> Result<(), Error> {
     let out = Output { json: options.json.json, quiet };
     let ca = options.ca.as_deref().map(super::authority_file).transpose()?;
@@ -132,10 +190,13 @@ async fn add_one(
         has_secret: secret.is_some(),
         vouched_by: options.vouched_by.clone(),
         metadata_url: options.client_metadata_url.clone(),
+        redirect: redirect(options.redirect, LoopbackSetting::default()),
+        parameters: options.parameters.iter().cloned().collect(),
+        except: except(&options.exceptions),
     };
     let mut headers = one.headers;
     headers.extend(options.headers.iter().cloned());
-    let request = Request::AddServer {
+    let new = NewServer {
         url: one.url.unwrap_or_default(),
         id: options.id.clone(),
         label: options.label.clone().or(Some(one.label)),
@@ -148,7 +209,7 @@ async fn add_one(
         ca,
         imported_from: None,
     };
-    let view = match link.ask(request).await? {
+    let view = match link.ask(Request::AddServer(new)).await? {
         Response::Server(view) => *view,
         other => return Err(unexpected(&other)),
     };
@@ -288,6 +349,24 @@ fn show(out: Output, server: &ServerView) {
     if let Some(whoami) = &server.whoami {
         out.line(format!("  whoami     its tool {whoami} says who is signed in, where nothing better does"));
     }
+    let LoopbackSetting { port, host } = server.registration.redirect;
+    if !server.registration.redirect.is_default() {
+        let host = match host {
+            LoopbackHost::Literal => "127.0.0.1",
+            LoopbackHost::Localhost => "localhost",
+        };
+        let port = port.map_or_else(|| "<any port>".to_owned(), |port| port.to_string());
+        out.line(format!("  redirect   the browser comes back to http://{host}:{port}/callback"));
+    }
+    if server.registration.except.missing_pkce {
+        out.line("  excepted   its issuer does not say that it checks PKCE");
+    }
+    if server.registration.except.resource {
+        out.line("  excepted   its issuer is not told for which server a token is meant (resource)");
+    }
+    for (name, value) in &server.registration.parameters {
+        out.line(format!("  sign-in    sends {name}={value} too"));
+    }
     if server.development {
         out.line("  plain http on this machine: for development only");
     }
@@ -337,10 +416,24 @@ fn discovery(out: Output, view: &DiscoveryView) {
                     None => "your administrator must register one",
                 }
             ));
-            let identity =
-                if view.proves_identity { "proven by the issuer" } else { "cannot be proven here" };
+            let identity = match view.proof {
+                ProofKind::IdToken => "will be proven by an id_token",
+                ProofKind::Userinfo => "will be proven by the issuer's userinfo endpoint",
+                ProofKind::Introspection => "will be proven by the issuer's introspection endpoint",
+                ProofKind::Whoami => "will be said by the server's own tool alone",
+                ProofKind::Vouched => "will be vouched for by the identity provider",
+                ProofKind::Application => "of an application, and no person",
+                ProofKind::Unknown => "cannot be proven here",
+            };
             out.line(format!("identity   {identity}"));
+            out.line(format!(
+                "device     {}",
+                if view.device { "hallpass login --device works" } else { "not offered" }
+            ));
         }
+    }
+    for quirk in &view.quirks {
+        out.line(format!("known for  {} ({})", quirk.what, quirk.evidence));
     }
     for warning in &view.warnings {
         out.notice(format!("warning: {warning}"));

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use ipc::{Error, ErrorCode, KeychainState, Request, Response, ServerState, StatusView};
 
+use model::GrantState;
+
 use super::unexpected;
 use crate::args::Status;
 use crate::link::Link;
@@ -85,6 +87,12 @@ fn show(out: Output, view: &StatusView) {
             if let Some(warning) = super::accounts::ends_soon(server, grant) {
                 out.notice(format!("  {warning}"));
             }
+        }
+        for grant in server.grants.iter().filter(|grant| grant.ends_soon && grant.state == GrantState::Active)
+        {
+            let (label, id) = (&grant.account.label, &grant.account.id);
+            out.notice(format!("the sign-in of {label} to {} ends soon, and nothing renews it", server.id));
+            out.talk(format!("  next: hallpass login {} --account {id}", server.id));
         }
         for session in view.sessions.iter().filter(|s| s.server == server.id) {
             let label = |id: &model::AccountId| {

@@ -1,4 +1,4 @@
-//! `hallpass store show|use|unlock`.
+//! `hallpass store show|use|passphrase|unlock`.
 
 use std::io::BufRead as _;
 use std::path::PathBuf;
@@ -24,6 +24,20 @@ pub(crate) async fn run(verb: Store, quiet: bool) -> Result<ExitCode, Error> {
                 out.object("store-use", &object(&chosen))?;
             } else {
                 say(out, &chosen);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Store::Passphrase { passphrase_stdin, json } => {
+            let out = Output { json: json.json, quiet };
+            let mut link = Link::open().await?;
+            let source = Passphrase { passphrase_stdin };
+            let (old, new) = (passphrase(source)?, new_passphrase(source)?);
+            // Put-only: there is no answer that holds them.
+            let (old, new) = (old.expose().clone(), new.expose().clone());
+            match link.ask(Request::ChangePassphrase { old, new }).await? {
+                Response::Done if out.json => out.object("store", &agent(&mut link).await?.keychain)?,
+                Response::Done => out.line("the new passphrase opens the sealed files from now on"),
+                other => return Err(unexpected(&other)),
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -80,6 +80,9 @@ pub enum SignInStep {
         selected: bool,
         /// It renews itself; otherwise the person must sign in again when it ends.
         renewable: bool,
+        /// When that is, where nothing renews it and the issuer has said so.
+        #[serde(default)]
+        ends_at: Option<UnixTime>,
         /// A proven Account that is the same person as another one here.
         #[serde(default)]
         new_account: bool,

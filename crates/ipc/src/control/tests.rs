@@ -1,8 +1,9 @@
 //! The messages as they stand on the wire, letter by letter: an older window and a newer agent meet here.
 
 use std::fmt::Debug;
+use std::num::NonZeroU16;
 
-use model::{AccountId, UnixTime};
+use model::{AccountId, LoopbackHost, UnixTime};
 use serde::de::DeserializeOwned;
 
 use super::*;
@@ -149,22 +150,19 @@ fn what_a_request_may_leave_out() {
     let jira = || server("jira");
     read(
         r#"{"verb":"record_environment"}"#,
-        &Request::RecordEnvironment { dbus_address: None, proxies: BTreeMap::new() },
+        &Request::RecordEnvironment { dbus_address: None, proxies: None },
     );
     read(
         r#"{"verb":"add_server","url":"https://a.example/mcp"}"#,
-        &Request::AddServer {
-            url: "https://a.example/mcp".into(),
-            id: None,
-            label: None,
-            headers: BTreeMap::new(),
-            registration: RegistrationChoice::default(),
-            identity_provider: false,
-            personal_token: false,
-            whoami: None,
-            private_network: false,
-            ca: None,
-            imported_from: None,
+        &Request::AddServer(NewServer { url: "https://a.example/mcp".into(), ..NewServer::default() }),
+    );
+    read(
+        r#"{"verb":"set_sign_in","server":"jira","redirect":{"port":4711,"host":"localhost"}}"#,
+        &Request::SetSignIn {
+            server: jira(),
+            redirect: LoopbackSetting { port: NonZeroU16::new(4711), host: LoopbackHost::Localhost },
+            parameters: BTreeMap::new(),
+            except: Exceptions::default(),
         },
     );
     read(
@@ -179,6 +177,7 @@ fn what_a_request_may_leave_out() {
             same_person: false,
             login_hint: None,
             way: SignInWay::Browser,
+            anew: false,
             timeout: 600,
         },
     );
@@ -238,9 +237,12 @@ fn answers_on_the_wire() {
             signed_out: vec![(server("jira"), "ana".into())],
             pending: 1,
             not_revocable: 0,
+            refused: 1,
+            unreadable: 0,
+            vouched: 2,
             pasted: 0,
         }),
-        r#"{"kind":"signed_out","signed_out":[["jira","ana"]],"pending":1,"not_revocable":0,"pasted":0}"#,
+        r#"{"kind":"signed_out","signed_out":[["jira","ana"]],"pending":1,"not_revocable":0,"refused":1,"unreadable":0,"vouched":2,"pasted":0}"#,
     );
     let switch = || SwitchView {
         server: server("jira"),
@@ -349,9 +351,15 @@ fn events_and_replies_on_the_wire() {
         (SignInStep::Confirm { account: ana() }, format!(r#"{{"step":"confirm","account":{ANA}}}"#)),
         (SignInStep::SamePerson { account: ana() }, format!(r#"{{"step":"same_person","account":{ANA}}}"#)),
         (
-            SignInStep::Done { account: ana(), selected: true, renewable: true, new_account: true },
+            SignInStep::Done {
+                account: ana(),
+                selected: true,
+                renewable: false,
+                ends_at: Some(UnixTime(9)),
+                new_account: true,
+            },
             format!(
-                r#"{{"step":"done","account":{ANA},"selected":true,"renewable":true,"new_account":true}}"#
+                r#"{{"step":"done","account":{ANA},"selected":true,"renewable":false,"ends_at":9,"new_account":true}}"#
             ),
         ),
         (

@@ -85,6 +85,9 @@ pub struct SignInView {
     pub began_at: UnixTime,
     /// When it gives up waiting for the browser.
     pub ends_at: UnixTime,
+    /// Nobody attends it: it waits for `ResumeSignIn`, and keeps nothing before.
+    #[serde(default)]
+    pub parked: bool,
     /// The steps so far, in order.
     pub steps: Vec<SignInStep>,
 }

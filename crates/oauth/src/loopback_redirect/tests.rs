@@ -256,7 +256,7 @@ async fn both_families() -> Option<(TcpListener, TcpListener)> {
 async fn localhost_is_answered_in_both_families_and_under_no_other_name() {
     let Some((v4, v6)) = both_families().await else { return };
     let port = v4.local_addr().unwrap().port();
-    let redirect = LoopbackRedirect::localhost(v4, v6, Arc::new(|_, _| true)).unwrap();
+    let redirect = LoopbackRedirect::localhost(v4, Some(v6), Arc::new(|_, _| true)).unwrap();
     assert_eq!(redirect.redirect_uri(), format!("http://localhost:{port}/callback"));
     assert_eq!(redirect.redirect_uri(), redirect_uri(LoopbackHost::Localhost, port));
     let expected = ExpectedResponse {
@@ -296,8 +296,8 @@ async fn localhost_needs_one_port_of_both_families() {
     let same_family = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer: PeerCheck = Arc::new(|_, _| true);
     if other.local_addr().unwrap().port() != v4.local_addr().unwrap().port() {
-        assert!(LoopbackRedirect::localhost(v4, other, Arc::clone(&peer)).is_err());
+        assert!(LoopbackRedirect::localhost(v4, Some(other), Arc::clone(&peer)).is_err());
     }
     let v4 = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    assert!(LoopbackRedirect::localhost(v4, same_family, peer).is_err());
+    assert!(LoopbackRedirect::localhost(v4, Some(same_family), peer).is_err());
 }

@@ -170,9 +170,16 @@ async fn odd_lifetimes_lose_no_login() {
         ("{}", None),
         ("true", None),
     ] {
-        let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{text}}}"#);
+        let body = format!(
+            r#"{{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":{text}}}"#
+        );
         let got = outcome(json(&body)).await.unwrap();
         assert_eq!(got.expires_in, want.map(Duration::from_secs), "{text}");
+    }
+    // What nothing renews is good for as long as its issuer says.
+    for (text, want) in [("31536000", 31_536_000), ("1e300", 10 * 365 * 24 * 3600)] {
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{text}}}"#);
+        assert_eq!(outcome(json(&body)).await.unwrap().expires_in, Some(Duration::from_secs(want)), "{text}");
     }
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use url::Url;
 
 use super::Inner;
-use super::knobs::{CallbackIssuer, Consent};
+use super::knobs::{CallbackIssuer, Consent, UnknownAt};
 use super::ledger::{Code, Pending, SecretKind, sized};
 use super::registration::redirect_matches;
 use crate::web::{Body, Incoming, fields, html, redirect};
@@ -36,6 +36,12 @@ pub(super) fn authorize(inner: &Inner, request: &Incoming) -> Response<Body> {
         nonce: get("nonce"),
         person: None,
     };
+    if by_document
+        && knobs.unknown_documents == Some(UnknownAt::Browser)
+        && pending.registration.starts_with("http")
+    {
+        return back(inner, &pending, Err("unauthorized_client"));
+    }
     if get("response_type").as_deref() != Some("code") {
         return back(inner, &pending, Err("unsupported_response_type"));
     }

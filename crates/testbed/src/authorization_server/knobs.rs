@@ -34,6 +34,8 @@ pub struct Knobs {
     pub registration: Availability,
     /// Client ids that are URLs are accepted without fetching them, and this is advertised.
     pub client_id_metadata_documents: bool,
+    /// They are advertised, and then not known there.
+    pub unknown_documents: Option<UnknownAt>,
     /// `code_challenge_methods_supported` stands in the metadata (S256 is demanded either way).
     pub pkce_metadata: bool,
     /// `scopes_supported` of the metadata.
@@ -62,6 +64,8 @@ pub struct Knobs {
     pub userinfo_as: Option<String>,
     /// The revocation endpoint (RFC 7009).
     pub revocation: Availability,
+    /// Revoking one token ends all that its person was given through that registration.
+    pub revocation_ends_all: bool,
     /// The device authorization endpoint and its grant (RFC 8628).
     pub device_authorization: Availability,
     /// How long a device code is good for, in seconds.
@@ -115,6 +119,7 @@ impl Default for Knobs {
             metadata: Metadata::Both,
             registration: Availability::Open,
             client_id_metadata_documents: false,
+            unknown_documents: None,
             pkce_metadata: true,
             scopes_supported: ["openid", "profile", "email", "offline_access", "mcp"]
                 .map(str::to_owned)
@@ -131,6 +136,7 @@ impl Default for Knobs {
             userinfo: Availability::Open,
             userinfo_as: None,
             revocation: Availability::Open,
+            revocation_ends_all: false,
             device_authorization: Availability::Absent,
             device_code_lifetime: 600,
             device_interval: 5,
@@ -150,6 +156,16 @@ impl Default for Knobs {
             refresh_delay_ms: 0,
         }
     }
+}
+
+/// Where a client id is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownAt {
+    /// The browser is sent back with `unauthorized_client`.
+    Browser,
+    /// 401 `invalid_client`.
+    TokenEndpoint,
 }
 
 /// What an access token looks like.

@@ -327,6 +327,30 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Whose token it is, if this registration got it.
+    pub(super) fn holder(&self, token: &str, registration: &str) -> Option<String> {
+        let access = self.access.get(token).map(|access| access.family);
+        let family = self.refresh.get(token).map(|refresh| refresh.family).or(access)?;
+        let family = &self.families[family];
+        (family.registration == registration).then(|| family.person.clone())
+    }
+
+    /// Whether a refresh token is the newest of a family that nobody revoked.
+    pub(super) fn is_alive(&self, token: &str) -> bool {
+        let newest = self.refresh.get(token).filter(|refresh| refresh.spent.is_none());
+        newest.is_some_and(|refresh| !self.families[refresh.family].revoked)
+    }
+
+    /// Revokes all that `person` was given through a registration.
+    pub(super) fn revoke_all(&mut self, person: &str, registration: &str) {
+        let theirs = |family: &&mut Family| family.person == person && family.registration == registration;
+        for family in self.families.iter_mut().filter(theirs) {
+            family.revoked = true;
+        }
+    }
+}
+
 /// A random token of at least `bytes` characters.
 pub(super) fn sized(prefix: &str, bytes: usize) -> String {
     let start = format!("{prefix}-{}", random_text(24));

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use super::client_assertion::verify;
 use super::knobs::{
-    AuthMethod, Availability, ExpiresIn, Identity, Knobs, TokenFault, TokenForm, TokenRequests,
+    AuthMethod, Availability, ExpiresIn, Identity, Knobs, TokenFault, TokenForm, TokenRequests, UnknownAt,
 };
 use super::ledger::{Pending, RefreshVerdict, SecretKind, sized};
 use super::metadata::{DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE};
@@ -130,7 +130,8 @@ pub(super) fn authenticate(
     let ledger = inner.ledger();
     let Some(known) = ledger.registrations.get(&id) else {
         let by_document = knobs.client_id_metadata_documents && id.starts_with("http");
-        return if by_document && method == AuthMethod::None {
+        let unknown = knobs.unknown_documents == Some(UnknownAt::TokenEndpoint);
+        return if by_document && !unknown && method == AuthMethod::None {
             Ok(id)
         } else {
             Err(Refusal::invalid_client())

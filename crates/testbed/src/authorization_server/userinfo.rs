@@ -44,7 +44,11 @@ pub(super) fn revoke(inner: &Inner, request: &Incoming) -> Response<Body> {
     };
     let mut ledger = inner.ledger();
     let token = form.get("token").map_or("", String::as_str);
+    let holder = inner.knobs().revocation_ends_all.then(|| ledger.holder(token, &registration)).flatten();
     let revoked = ledger.revoke(token, &registration);
+    if let Some(person) = holder {
+        ledger.revoke_all(&person, &registration);
+    }
     ledger.stats.revocations += u64::from(revoked);
     bytes_reply(StatusCode::OK, "text/plain", "")
 }

@@ -62,10 +62,31 @@ impl Header {
             use std::fmt::Write as _;
             write!(id, "{byte:02x}").expect("a String takes everything");
         }
+        let key = Zeroizing::new(random::<32>()?);
+        let header = Self::sealing(&key, id.clone(), opener, material)?;
+        Ok((header, StoreKey { id, cipher: cipher(&key) }))
+    }
+
+    /// The same key, sealed by another material: what lies in the folder stays as it is.
+    pub(super) fn resealed(
+        &self,
+        material: &Secret<Vec<u8>>,
+        next: &Secret<Vec<u8>>,
+    ) -> Result<Self, StoreError> {
+        let key = self.unseal(material)?;
+        Self::sealing(&key, self.id.clone(), self.opener.clone(), next)
+    }
+
+    fn sealing(
+        key: &[u8; 32],
+        id: String,
+        opener: Opener,
+        material: &Secret<Vec<u8>>,
+    ) -> Result<Self, StoreError> {
         let (memory_kib, passes, lanes) = cost(&opener);
         let mut header = Self {
             v: VERSION,
-            id: id.clone(),
+            id,
             opener,
             memory_kib,
             passes,
@@ -74,16 +95,15 @@ impl Header {
             nonce: BASE64.encode(random::<24>()?),
             sealed_key: String::new(),
         };
-        let key = Zeroizing::new(random::<32>()?);
         let mut sealed = Zeroizing::new(Vec::with_capacity(32 + TAG));
-        sealed.extend_from_slice(&*key);
+        sealed.extend_from_slice(key);
         let nonce = header.nonce()?;
         header
             .wrapping(material)?
             .encrypt_in_place(&nonce, header.associated().as_bytes(), &mut *sealed)
             .map_err(|_| broken("its key cannot be sealed"))?;
         header.sealed_key = BASE64.encode(&*sealed);
-        Ok((header, StoreKey { id, cipher: cipher(&key) }))
+        Ok(header)
     }
 
     /// Reads the file's bytes.
@@ -115,6 +135,10 @@ impl Header {
 
     /// The key, if `material` opens it. Takes a tenth of a second for a passphrase, on purpose.
     pub(super) fn open(&self, material: &Secret<Vec<u8>>) -> Result<StoreKey, StoreError> {
+        Ok(StoreKey { id: self.id.clone(), cipher: cipher(&*self.unseal(material)?) })
+    }
+
+    fn unseal(&self, material: &Secret<Vec<u8>>) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         let sealed = decode(&self.sealed_key)?;
         let mut key = Zeroizing::new(sealed);
         let opened = self.wrapping(material)?.decrypt_in_place(
@@ -127,7 +151,7 @@ impl Header {
             (true, _) => {
                 let mut bytes = Zeroizing::new([0; 32]);
                 bytes.copy_from_slice(&key);
-                Ok(StoreKey { id: self.id.clone(), cipher: cipher(&bytes) })
+                Ok(bytes)
             }
             (false, Opener::Passphrase) => Err(StoreError::Sealed(SealedFault::WrongPassphrase)),
             (false, Opener::KeyFile(path)) => {

@@ -310,3 +310,38 @@ async fn records_move_between_stores_whole() {
     to.copy_record(&record(), &crate::Keychain::memory(&back)).await.unwrap();
     assert_eq!(crate::Keychain::memory(&back).load_tokens(&record()).await.unwrap(), Some(long));
 }
+
+#[test]
+fn a_changed_passphrase_opens_what_was_sealed_before_and_the_old_one_nothing() {
+    let place = Place::new();
+    let store = place.with_passphrase();
+    save_tokens(&store, &record(), &sample()).unwrap();
+    let sealed = fs::read(place.file()).unwrap();
+    let header = || fs::read(place.folder().join("key.json")).unwrap();
+    let before = header();
+    for (old, new, expected) in [
+        ("wrong horse battery", "another long passphrase", "WrongPassphrase"),
+        (PASSPHRASE, "short", "ShortPassphrase"),
+    ] {
+        let error = fault(store.change_passphrase(&phrase(old), &phrase(new), || ()).unwrap_err());
+        assert!(format!("{error:?}").starts_with(expected), "{error:?}");
+        assert_eq!(header(), before, "nothing was written");
+    }
+    let next = "another long passphrase";
+    // A crash before the one write leaves the old header, whole.
+    let crash = || assert_eq!(header(), before);
+    store.change_passphrase(&phrase(PASSPHRASE), &phrase(next), crash).unwrap();
+    assert_eq!(fs::read(place.file()).unwrap(), sealed, "records stay as they are");
+    assert_eq!(load_tokens(&store, &record()).unwrap(), Some(sample()), "the open store goes on");
+    drop(store);
+    let again = SealedFiles::at(&place.folder());
+    let refused = again.unlock(Some(&phrase(PASSPHRASE))).unwrap_err();
+    assert!(matches!(fault(refused), SealedFault::WrongPassphrase));
+    again.unlock(Some(&phrase(next))).unwrap();
+    assert_eq!(load_tokens(&again, &record()).unwrap(), Some(sample()));
+
+    let place = Place::new();
+    let error =
+        place.with_key_file().change_passphrase(&phrase(PASSPHRASE), &phrase(next), || ()).unwrap_err();
+    assert!(matches!(fault(error), SealedFault::NoPassphrase { .. }));
+}

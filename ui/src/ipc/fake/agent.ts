@@ -62,6 +62,12 @@ export class FakeAgent {
         return this.#planUpdate(request.preset);
       case "begin_sign_in":
         return { kind: "sign_in", sign_in: this.signIns.begin(request) };
+      case "resume_sign_in":
+        this.signIns.resume(request.sign_in);
+        return { kind: "sign_in", sign_in: request.sign_in };
+      case "park_sign_in":
+      case "change_passphrase":
+        return { kind: "done" };
       case "confirm_sign_in":
         this.signIns.confirm(request.sign_in, request.yes);
         return { kind: "done" };
@@ -80,6 +86,7 @@ export class FakeAgent {
       case "rename_server":
       case "pause_server":
       case "trust_server":
+      case "set_sign_in":
       case "remove_server":
       case "sign_out":
       case "rename_account":
@@ -113,10 +120,13 @@ export class FakeAgent {
         case "trust_server":
           this.#server(request.server).private_ca = request.ca !== null;
           return { kind: "server", ...this.#server(request.server) };
+        case "set_sign_in":
+          this.#server(request.server).registration = { ...this.#server(request.server).registration, redirect: request.redirect, parameters: request.parameters, except: request.except };
+          return { kind: "server", ...this.#server(request.server) };
         case "remove_server":
           status.servers = status.servers.filter((one) => one.id !== request.server);
           status.sessions = status.sessions.filter((one) => one.server !== request.server);
-          return { kind: "signed_out", signed_out: [], pending: 0, not_revocable: 0, pasted: 0 };
+          return { kind: "signed_out", signed_out: [], pending: 0, not_revocable: 0, refused: 0, unreadable: 0, vouched: 0, pasted: 0 };
         case "sign_out":
           return this.#signOut([this.#server(request.server)], request.all ? null : request.account);
         case "remove_account":
@@ -180,6 +190,7 @@ export class FakeAgent {
     const id = (url.hostname.split(".")[0] ?? "server") + (this.world.status.servers.some((one) => one.id === url.hostname.split(".")[0]) ? "-2" : "");
     const made = newServer(id, request.label ?? url.host, {
       endpoint: url.href, origin: request.imported_from === null ? { kind: "hand-made" } : { kind: "imported", app: request.imported_from },
+      ...(request.identity_provider ? { auth: "identity-provider", issuer: url.href } : {}),
       registration: request.registration, private_network: request.private_network, private_ca: request.ca !== null,
       whoami: request.whoami, ...(request.personal_token ? { auth: "bearer", issuer: null } : {}),
       ...(url.hostname.startsWith("open") ? { auth: "none", issuer: null } : {}),
@@ -199,7 +210,7 @@ export class FakeAgent {
       server.grants = server.grants.filter((one) => !leaving.includes(one));
       if (leaving.some((one) => one.account.id === server.selected)) server.selected = null;
     }
-    return { kind: "signed_out", signed_out: gone, pending: 0, not_revocable: 0, pasted };
+    return { kind: "signed_out", signed_out: gone, pending: 0, not_revocable: 0, refused: 0, unreadable: 0, vouched: 0, pasted };
   }
 
   #use(request: Of<"use_account">): Response {
@@ -277,7 +288,7 @@ export class FakeAgent {
     }
     const host = new URL(server.endpoint).host;
     const steps = [`reached ${host}`, "it asks for a sign-in", "protected resource metadata found", "issuer login.acme.example found"];
-    return { server: id, auth: server.auth, steps, issuer: server.issuer, resource: server.endpoint, scopes: ["openid", "tickets:read"], registration: "dynamic", proves_identity: true, warnings: [] };
+    return { server: id, auth: server.auth, steps, issuer: server.issuer, resource: server.endpoint, scopes: ["openid", "tickets:read"], registration: "dynamic", proof: "id_token", device: true, quirks: [], warnings: [] };
   }
 
   #bound(app: AppView): AppView {
@@ -299,7 +310,7 @@ export class FakeAgent {
 }
 
 type Changing =
-  | "add_server" | "give_client_secret" | "unlock_store" | "rename_server" | "pause_server" | "trust_server" | "remove_server" | "sign_out" | "rename_account"
+  | "add_server" | "give_client_secret" | "unlock_store" | "rename_server" | "pause_server" | "trust_server" | "set_sign_in" | "remove_server" | "sign_out" | "rename_account"
   | "remove_account" | "use_account" | "create_profile" | "change_profile" | "use_profile" | "delete_profile" | "apply_preset" | "remove_preset"
   | "change_settings" | "apply_plan" | "stop";
 

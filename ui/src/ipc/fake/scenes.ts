@@ -8,7 +8,7 @@ import { account, agent, fault, grant, lapsed, now, server, session, settle, wor
 export const scenes = [
   "empty", "first-run", "servers", "one", "needs-sign-in", "stopped", "starting", "incompatible", "broken", "slow",
   "offline", "keychain-locked", "keychain-absent", "many", "hostile", "presets", "no-tray", "disk-full", "changed-outside",
-  "app-running", "unverified", "wrong-person", "signing-in", "unsaved", "dark", "open", "switching",
+  "app-running", "unverified", "wrong-person", "signing-in", "parked", "company", "unsaved", "dark", "open", "switching",
   "tokens",
 ] as const;
 export type Scene = (typeof scenes)[number];
@@ -128,7 +128,7 @@ const MAKE: Record<Scene, () => World> = {
     const made = full();
     made.status.sign_ins = [
       {
-        sign_in: 77, server: "linear", account: "a-ana", began_at: now() - 60, ends_at: now() + 540,
+        sign_in: 77, server: "linear", account: "a-ana", began_at: now() - 60, ends_at: now() + 540, parked: false,
         steps: [
           { step: "found", what: "reached linear.acme.example: it asks for a sign-in" },
           { step: "found", what: "people sign in at login.acme.example" },
@@ -136,6 +136,21 @@ const MAKE: Record<Scene, () => World> = {
         ],
       },
     ];
+    return made;
+  },
+  parked: () => {
+    const made = MAKE["signing-in"]();
+    made.status.sign_ins.forEach((one) => { one.parked = true; });
+    return made;
+  },
+  company: () => {
+    const made = full();
+    const acme = server("acme", "Acme login", { auth: "identity-provider", endpoint: "https://login.acme.example", registration: { client_id: "hallpass" } });
+    const payroll = server("payroll", "Payroll", { registration: { client_id: "hallpass-payroll", has_secret: true, vouched_by: "acme" } });
+    const robot = server("robot", "Build robot", { registration: { client_id: "build-robot", has_secret: true } });
+    made.status.servers = [acme, payroll, robot];
+    made.status.sessions = [];
+    made.status.profiles = [];
     return made;
   },
   unsaved: () => {
@@ -180,7 +195,7 @@ function full(): World {
   const tickets = server("tickets", "Acme Tickets", { grants: [grant(ana)], selected: ana.id, lists: [acme] });
   const github = server("github", "GitHub", {
     endpoint: "https://api.github.example/mcp", issuer: "https://github.example", selected: work.id,
-    grants: [grant(work, { scopes: ["repo", "read:org"] }), grant(home, { renewable: false, renewed_at: null, expires_at: now() + 8 * 86400, scopes: ["repo"] })],
+    grants: [grant(work, { scopes: ["repo", "read:org"] }), grant(home, { renewable: false, renewed_at: null, expires_at: now() + 8 * 86400, ends_at: now() + 8 * 86400, scopes: ["repo"] })],
     bound_apps: { codex: home.id },
   });
   const linear = server("linear", "Linear", {

@@ -1,5 +1,5 @@
 // The fake agent's sign-ins: the same steps in the same order, with a browser that comes back by itself.
-import type { Error as AgentError, SignInStep, SignInView, SignInWay } from "../generated/wire";
+import type { Error as AgentError, ServerView, SignInStep, SignInView, SignInWay } from "../generated/wire";
 import { account as newAccount, fault, grant, lapsed, now, settle, type World } from "./world";
 
 interface Wanted {
@@ -37,11 +37,21 @@ export class SignIns {
 
   begin(wanted: Wanted): number {
     const view: SignInView = {
-      sign_in: this.#next++, server: wanted.server, account: wanted.account, began_at: now(), ends_at: now() + wanted.timeout, steps: [],
+      sign_in: this.#next++, server: wanted.server, account: wanted.account, began_at: now(), ends_at: now() + wanted.timeout, parked: false, steps: [],
     };
     this.#world.status.sign_ins.push(view);
     void this.#play(view, wanted);
     return view.sign_in;
+  }
+
+  /** Somebody attends a parked one again: what was handed over is told anew. */
+  resume(id: number): void {
+    const view = this.#world.status.sign_ins.find((one) => one.sign_in === id);
+    if (view === undefined) return;
+    view.parked = false;
+    for (const step of [{ step: "found", what: "going on with the sign-in that was begun 1 min ago" } as SignInStep, ...view.steps]) {
+      this.#tell({ event: "sign_in", sign_in: id, step: structuredClone(step) });
+    }
   }
 
   confirm(id: number, yes: boolean): void {
@@ -88,7 +98,14 @@ export class SignIns {
       if (trouble !== undefined) return this.#fail(view, trouble);
       this.#step(view, { step: "found", what });
     }
-    this.#step(view, { step: "open_browser", url: `https://login.acme.example/authorize?client_id=hallpass&state=${String(view.sign_in)}`, port: 41235 });
+    const way = wanted.way.by;
+    if (way === "application") return this.#application(view, server, wanted);
+    if (server.registration.vouched_by != null) return this.#vouched(view, server, server.registration.vouched_by);
+    if (way === "device" && server.id === "linear") {
+      return this.#fail(view, fault("failed", "https://login.acme.example does not offer signing in on another device", "leave --device out; on a machine without a browser say --no-browser and paste the final address"));
+    }
+    if (way === "device") this.#step(view, deviceCode(view.ends_at));
+    else this.#step(view, { step: "open_browser", url: `https://login.acme.example/authorize?client_id=hallpass&state=${String(view.sign_in)}`, port: 41235 });
     const back = new Promise<"back">((resolve) => this.#back.set(view.sign_in, () => resolve("back")));
     const auto = this.#pace.browser === null ? [] : [pause(this.#pace.browser).then(() => "back" as const)];
     const late = pause(wanted.timeout * 1000).then(() => "late" as const);
@@ -123,8 +140,41 @@ export class SignIns {
     if (server.selected === null || wanted.select) server.selected = came.id;
     if (!came.servers.includes(server.id)) came.servers.push(server.id);
     settle(this.#world);
-    this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: true, new_account: !known });
+    this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: true, ends_at: null, new_account: !known });
     this.#end(view);
+    if (server.auth === "identity-provider") this.#vouchAll(server, came);
+  }
+
+  /** Nobody comes back: the application itself. */
+  #application(view: SignInView, server: ServerView, wanted: Wanted): void {
+    const app = newAccount("a-app", server.registration.client_id ?? "an application", { email: null, email_verified: false, subject: null, proof: "application" });
+    server.grants = [...server.grants.filter((one) => one.account.id !== app.id), grant(app)];
+    if (wanted.select) server.selected = app.id;
+    settle(this.#world);
+    this.#step(view, { step: "done", account: app, selected: server.selected === app.id, renewable: true, ends_at: null, new_account: true });
+    this.#end(view);
+  }
+
+  /** By the word of the identity provider: no browser. */
+  #vouched(view: SignInView, server: ServerView, provider: string): void {
+    const there = this.#world.status.servers.find((one) => one.id === provider)?.grants[0]?.account;
+    if (there === undefined) {
+      return this.#fail(view, fault("not_found", `nobody is signed in at ${provider}, which vouches for people here`, `run: hallpass login ${provider}`));
+    }
+    this.#bind(server, there);
+    this.#step(view, { step: "done", account: there, selected: server.selected === there.id, renewable: true, ends_at: null, new_account: false });
+    this.#end(view);
+  }
+
+  #vouchAll(provider: ServerView, came: ReturnType<typeof newAccount>): void {
+    for (const server of this.#world.status.servers.filter((one) => one.registration.vouched_by === provider.id)) this.#bind(server, came);
+    this.#tell({ event: "changed" });
+  }
+
+  #bind(server: ServerView, who: ReturnType<typeof newAccount>): void {
+    server.grants = [...server.grants.filter((one) => one.account.id !== who.id), grant({ ...who, proof: "vouched" })];
+    server.selected ??= who.id;
+    settle(this.#world);
   }
 
   /** A personal token: looked at, shown to the server, kept. */
@@ -158,7 +208,7 @@ export class SignIns {
     server.grants = [...server.grants.filter((one) => one.account.id !== came.id), made];
     server.selected ??= came.id;
     settle(this.#world);
-    this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: false, new_account: known === undefined });
+    this.#step(view, { step: "done", account: came, selected: server.selected === came.id, renewable: false, ends_at: null, new_account: known === undefined });
     this.#end(view);
   }
 
@@ -199,4 +249,13 @@ const CANCELLED = fault("cancelled", "the sign-in was cancelled; nothing was cha
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A code for another device; the picture is no code that a reader could read. */
+function deviceCode(ends_at: number): SignInStep {
+  const side = 25;
+  const finder = (x: number, y: number) => x < 7 && y < 7 && (x % 6 === 0 || y % 6 === 0 || (x > 1 && x < 5 && y > 1 && y < 5));
+  const dark = (x: number, y: number) => finder(x, y) || finder(side - 1 - x, y) || finder(x, side - 1 - y) || (x > 7 && y > 7 && (x * 7 + y * 5 + x * y) % 3 === 0);
+  const qr = Array.from({ length: side }, (_, y) => Array.from({ length: side }, (_, x) => (dark(x, y) ? "#" : ".")).join(""));
+  return { step: "enter_code", user_code: "WDJB-MJHT", url: "https://login.acme.example/device", complete_url: null, qr, ends_at };
 }

@@ -48,7 +48,7 @@ export function account(id: string, label: string, over: Partial<AccountView> = 
 
 export function grant(of: AccountView, over: Partial<GrantView> = {}): GrantView {
   return {
-    account: of, renewable: true, pasted: false, scopes: ["openid", "tickets:read"], expires_at: now() + HOUR, signed_in_at: now() - 40 * HOUR,
+    account: of, renewable: true, ends_at: null, ends_soon: false, pasted: false, scopes: ["openid", "tickets:read"], expires_at: now() + HOUR, signed_in_at: now() - 40 * HOUR,
     renewed_at: now() - 1200, selected: false, state: "active", ...over,
   } as GrantView;
 }

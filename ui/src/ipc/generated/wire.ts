@@ -220,9 +220,17 @@ scopes: Array<string>,
  */
 registration: RegistrationKind | null, 
 /**
- * The issuer names no endpoint that could prove who signs in.
+ * By what its issuer will prove who signs in, as far as can be told before anybody does; `unknown`: by nothing.
  */
-proves_identity: boolean, 
+proof: ProofKind, 
+/**
+ * A sign-in on another device is offered (RFC 8628).
+ */
+device: boolean, 
+/**
+ * What its issuer is known to want beside the standards, or to keep of them less than they ask.
+ */
+quirks: Array<QuirkView>, 
 /**
  * What the person should know.
  */
@@ -305,6 +313,19 @@ sign_in: SignInId,
 step: SignInStep, } | { "event": "changed" };
 
 /**
+ * Rules that an issuer is known not to keep. Off by default, and never set but by a person.
+ */
+export type Exceptions = { 
+/**
+ * Metadata that do not mention PKCE are accepted (RFC 7636). PKCE is sent all the same.
+ */
+missing_pkce: boolean, 
+/**
+ * The `resource` parameter (RFC 8707) is left out of every request.
+ */
+resource: boolean, };
+
+/**
  * A server that stands in apps' files; entries with one URL and the same headers are one.
  */
 export type FoundServerView = { 
@@ -370,6 +391,14 @@ renewable: boolean,
  * The person pasted a token that they made at the server; only they can renew or revoke it.
  */
 pasted: boolean, 
+/**
+ * When the person must sign in again, since nothing renews it.
+ */
+ends_at: UnixTime | null, 
+/**
+ * That is soon: within a day, or within the last fifth of its life.
+ */
+ends_soon: boolean, 
 /**
  * Scopes as granted.
  */
@@ -457,6 +486,74 @@ problem: string | null,
  * What it holds.
  */
 entries: Array<EntryView>, };
+
+/**
+ * How this machine is written in a redirect URI.
+ */
+export type LoopbackHost = "literal" | "localhost";
+
+/**
+ * A setting of one Server. The default is what RFC 8252 section 7.3 wants: the literal address and any free port.
+ */
+export type LoopbackSetting = { 
+/**
+ * The one port that is registered. Busy means that no sign-in can begin: nobody else's listener is used.
+ */
+port?: number | null, 
+/**
+ * How this machine is written.
+ */
+host: LoopbackHost, };
+
+/**
+ * What a person says of a Server that they add; whatever is left out is found out or as usual.
+ */
+export type NewServer = { 
+/**
+ * Its URL.
+ */
+url: string, 
+/**
+ * The id to use; chosen from the host name otherwise.
+ */
+id: ServerId | null, 
+/**
+ * What to call it; the host name otherwise.
+ */
+label: string | null, 
+/**
+ * Headers without secrets.
+ */
+headers: { [key in string]: string }, 
+/**
+ * How to get a client registration.
+ */
+registration: RegistrationChoice, 
+/**
+ * It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
+ */
+identity_provider: boolean, 
+/**
+ * People are known there by a token that each makes and pastes: no sign-in is looked for.
+ */
+personal_token: boolean, 
+/**
+ * The tool of the server that says who is signed in, as `TOOL` or `TOOL:FIELD`.
+ */
+whoami: string | null, 
+/**
+ * Addresses of private networks are allowed.
+ */
+private_network: boolean, 
+/**
+ * Certificates (PEM) of a private authority to trust for this Server and its issuer, besides those
+ * of the operating system.
+ */
+ca: string | null, 
+/**
+ * The app whose file held it.
+ */
+imported_from: ClientAppId | null, };
 
 /**
  * Where a Server entry came from.
@@ -835,7 +932,20 @@ in_use: boolean, };
 export type ProofKind = "id_token" | "userinfo" | "introspection" | "vouched" | "application" | "whoami" | "unknown";
 
 /**
- * How a client registration is obtained. Everything empty: from the issuer's own metadata.
+ * A peculiarity of an issuer.
+ */
+export type QuirkView = { 
+/**
+ * What, and what is done about it.
+ */
+what: string, 
+/**
+ * Where it is written.
+ */
+evidence: string, };
+
+/**
+ * How a client registration is obtained and used. Everything empty: from the issuer's own metadata.
  */
 export type RegistrationChoice = { 
 /**
@@ -857,7 +967,19 @@ vouched_by?: ServerId | null,
 /**
  * The URL of a client id metadata document to present.
  */
-metadata_url?: string | null, };
+metadata_url?: string | null, 
+/**
+ * Where the browser comes back to, where the issuer knows one address alone.
+ */
+redirect?: LoopbackSetting, 
+/**
+ * Further parameters of the authorization request that this issuer wants, by name. No secrets.
+ */
+parameters?: { [key in string]: string }, 
+/**
+ * What a person lets its issuer off, against the rules.
+ */
+except?: Exceptions, };
 
 /**
  * How a registration came about, in the order in which they are preferred.
@@ -874,54 +996,9 @@ export type Request = { "verb": "record_environment",
  */
 dbus_address: string | null, 
 /**
- * Proxy variables, by name in lower case.
+ * Proxy variables, by name in lower case; absent from a session that has none: what is known stays.
  */
-proxies: { [key in string]: string }, } | { "verb": "status" } | { "verb": "watch" } | { "verb": "add_server", 
-/**
- * Its URL.
- */
-url: string, 
-/**
- * The id to use; chosen from the host name otherwise.
- */
-id: ServerId | null, 
-/**
- * What to call it; the host name otherwise.
- */
-label: string | null, 
-/**
- * Headers without secrets.
- */
-headers: { [key in string]: string }, 
-/**
- * How to get a client registration.
- */
-registration: RegistrationChoice, 
-/**
- * It is no MCP server but the identity provider of a company; the URL is its issuer identifier.
- */
-identity_provider: boolean, 
-/**
- * People are known there by a token that each makes and pastes: no sign-in is looked for.
- */
-personal_token: boolean, 
-/**
- * The tool of the server that says who is signed in, as `TOOL` or `TOOL:FIELD`.
- */
-whoami: string | null, 
-/**
- * Addresses of private networks are allowed.
- */
-private_network: boolean, 
-/**
- * Certificates (PEM) of a private authority to trust for this Server and its issuer, besides those
- * of the operating system.
- */
-ca: string | null, 
-/**
- * The app whose file held it.
- */
-imported_from: ClientAppId | null, } | { "verb": "give_client_secret", 
+proxies: { [key in string]: string } | null, } | { "verb": "status" } | { "verb": "watch" } | { "verb": "add_server" } & NewServer | { "verb": "give_client_secret", 
 /**
  * The Server whose registration it belongs to.
  */
@@ -933,7 +1010,15 @@ secret: string, } | { "verb": "unlock_store",
 /**
  * For sealed files.
  */
-passphrase: string | null, } | { "verb": "list_servers" } | { "verb": "show_server", 
+passphrase: string | null, } | { "verb": "change_passphrase", 
+/**
+ * The one that opens them now.
+ */
+old: string, 
+/**
+ * The one that opens them from now on.
+ */
+new: string, } | { "verb": "list_servers" } | { "verb": "show_server", 
 /**
  * Which.
  */
@@ -965,7 +1050,23 @@ server: ServerId,
 /**
  * Certificates (PEM) to trust for it and its issuer besides those of the operating system; none: those alone.
  */
-ca: string | null, } | { "verb": "read_paste", 
+ca: string | null, } | { "verb": "set_sign_in", 
+/**
+ * Which.
+ */
+server: ServerId, 
+/**
+ * Where the browser comes back to.
+ */
+redirect: LoopbackSetting, 
+/**
+ * Further parameters of the authorization request, by name; all that there shall be.
+ */
+parameters: { [key in string]: string }, 
+/**
+ * What its issuer is let off.
+ */
+except: Exceptions, } | { "verb": "read_paste", 
 /**
  * As it was pasted.
  */
@@ -1015,9 +1116,21 @@ login_hint: string | null,
  */
 way: SignInWay, 
 /**
+ * Give up what is parked there, whatever it is.
+ */
+anew: boolean, 
+/**
  * How long to wait for the person, in seconds.
  */
-timeout: number, } | { "verb": "confirm_sign_in", 
+timeout: number, } | { "verb": "resume_sign_in", 
+/**
+ * Which.
+ */
+sign_in: SignInId, } | { "verb": "park_sign_in", 
+/**
+ * Which.
+ */
+sign_in: SignInId, } | { "verb": "confirm_sign_in", 
 /**
  * Which sign-in.
  */
@@ -1424,6 +1537,10 @@ selected: boolean,
  */
 renewable: boolean, 
 /**
+ * When that is, where nothing renews it and the issuer has said so.
+ */
+ends_at: UnixTime | null, 
+/**
  * A proven Account that is the same person as another one here.
  */
 new_account: boolean, } | { "step": "failed", 
@@ -1456,6 +1573,10 @@ began_at: UnixTime,
  * When it gives up waiting for the browser.
  */
 ends_at: UnixTime, 
+/**
+ * Nobody attends it: it waits for `ResumeSignIn`, and keeps nothing before.
+ */
+parked: boolean, 
 /**
  * The steps so far, in order.
  */
@@ -1494,6 +1615,18 @@ pending: number,
  * The issuer has no way to be told for these: the token ends by itself.
  */
 not_revocable: number, 
+/**
+ * The issuer refused to revoke these: they end by themselves.
+ */
+refused: number, 
+/**
+ * These could not be read any more, so that the issuer could not be told of them.
+ */
+unreadable: number, 
+/**
+ * So many were signed out because their identity provider, which vouched for them, was.
+ */
+vouched: number, 
 /**
  * So many of them were pasted tokens, which go on until they are deleted where they were made.
  */

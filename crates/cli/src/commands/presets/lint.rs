@@ -57,7 +57,9 @@ async fn online(list: &List, authority: Option<&PrivateAuthority>) -> Result<Vec
             issuer: server.issuer.as_deref(),
             client_id: server.client_id.as_deref(),
         };
-        if let Some(message) = agent::ask_online(declared, authority, ipc::proxies()).await? {
+        if let Some(message) =
+            agent::ask_online(declared, authority, ipc::proxies().unwrap_or_default()).await?
+        {
             found.push(Finding { rule: Rule::W05, at: server.name.clone(), message, fix: AS_DECLARED });
         }
     }
