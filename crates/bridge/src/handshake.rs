@@ -68,11 +68,7 @@ impl Bridge {
             // The first one passes as it is; a repetition must not use up an id of the host.
             let initialize = if self.host.answered { initialize.renamed(&id) } else { initialize };
             let discover = older_host::discover(&initialize, &id);
-            return Some(Greeting {
-                initialize,
-                discover,
-                discovers_first: older_host::discovers_first(self.era),
-            });
+            return Some(Greeting { initialize, discover, discovers_first: self.has_no_handshake(key) });
         }
         let initialize = self.host.stand_in.as_ref()?.initialize(&id)?;
         Some(Greeting { initialize, discover: None, discovers_first: false })
@@ -143,6 +139,13 @@ impl Bridge {
         }
         self.found(None);
         self.learned(Era::Handshake);
+    }
+
+    /// Whether the server is known to have no handshake. That another app was served without one says nothing: most such
+    /// servers have both, and then nothing has to be translated. An open server was asked when it was added.
+    fn has_no_handshake(&self, key: SessionKey) -> bool {
+        let is_open = self.sessions.get(&key).is_some_and(|session| session.lease.is_none());
+        self.host.found_no_handshake || (is_open && self.era == Some(Era::Stateless))
     }
 
     /// `notifications/initialized` has reached the server. Requests wait a moment longer, until its own stream is

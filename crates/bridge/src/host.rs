@@ -27,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) answered: bool,
     /// When it is answered in the server's name.
     pub(crate) answer_by: Option<Instant>,
+    /// Its server has answered a handshake with none, and a discovery.
+    pub(crate) found_no_handshake: bool,
     /// Batches are part of 2025-03-26 alone.
     pub(crate) batches: bool,
     /// The `capabilities` that it was told; `None`: tools, resources and prompts.

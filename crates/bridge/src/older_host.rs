@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use model::Era;
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
@@ -282,15 +281,6 @@ pub(crate) fn discover(initialize: &Message, id: &str) -> Option<Message> {
     let mut params = Object::default();
     params.set("_meta", envelope(initialize).to_bytes());
     message(&request(&json_string(id), "server/discover", Some(&params)))
-}
-
-/// Whether the handshake or the discovery is tried first.
-pub(crate) fn discovers_first(era: Option<Era>) -> bool {
-    match era {
-        Some(Era::Stateless) => true,
-        // Most servers of unknown era have a handshake, and those of both eras then need no translation.
-        Some(Era::Handshake) | None => false,
-    }
 }
 
 /// What every request says of the app.

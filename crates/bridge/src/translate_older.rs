@@ -30,6 +30,7 @@ impl Bridge {
         let as_begun = answer.as_ref().is_some_and(|answer| self.is_as_begun(key, answer));
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.translation = Translation::OlderHost(Box::new(older));
+        self.host.found_no_handshake = true;
         if let (true, Some(answer)) = (waits, answer) {
             session.phase = Phase::Opened;
             self.host.capabilities = answer.raw(Field::ResultCapabilities);

@@ -68,7 +68,8 @@ async fn a_server_that_is_known_to_have_no_handshake_is_not_asked_for_one() {
     let (mut host, mut agent) = start().await;
     let mut known = facts(&server.url);
     known.era = Some(Era::Stateless);
-    let _connection = agent.attach(known, ready(1, "ana")).await;
+    *server.state.open.lock().unwrap() = true;
+    let _connection = agent.attach(known, token_lease::Standing::Open).await;
     host.initialize().await;
     assert_eq!(rpcs(&server)[0], "server/discover");
     // And one that has got one since is not lost.
