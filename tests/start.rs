@@ -22,7 +22,7 @@ async fn away(world: &World, era: HostEra, people: &People) {
     world.switch(&people.ana).await;
     let first = world.host_in(era.clone(), "cursor", &[]).await;
     let greeting = first.greet().await.expect("once more");
-    assert!(tools(&first).await.unwrap().contains("of-ana"));
+    assert!(tools(&first).await.expect("an answer").contains("of-ana"));
     eventually("her memory", async || {
         remembered(world).iter().any(|text| text.contains("of-ana")).then_some(())
     })
@@ -33,18 +33,18 @@ async fn away(world: &World, era: HostEra, people: &People) {
     let host = world.host_of(world.bridge("cursor", &[]), era);
     let again = host.greet().await.expect("the bridge answers by what it knows");
     assert_eq!(again["capabilities"], greeting["capabilities"]);
-    assert!(tools(&host).await.unwrap().contains("of-ana"));
+    assert!(tools(&host).await.expect("an answer").contains("of-ana"));
     assert!(whoami(&host).await.is_err(), "a call is no list");
     world.switch(&people.ben).await;
     if let Ok(of_ben) = tools(&host).await {
         assert!(!of_ben.contains("of-ana"), "{of_ben}");
     }
     world.switch(&people.ana).await;
-    assert!(tools(&host).await.unwrap().contains("of-ana"));
+    assert!(tools(&host).await.expect("an answer").contains("of-ana"));
 
     world.server.handle().set(|knobs| knobs.status = None);
     eventually("the server", async || whoami(&host).await.ok()).await;
-    assert_eq!(whoami(&host).await.unwrap(), "ana");
+    assert_eq!(whoami(&host).await.expect("an answer"), "ana");
     assert!(host.garbage().is_empty(), "{:?}", host.garbage());
 }
 
@@ -56,7 +56,7 @@ async fn an_app_starts_while_its_server_is_away_and_nobody_is_shown_what_another
         away(&world, era, &people).await;
     }
     for text in remembered(&world) {
-        let kept: Value = serde_json::from_str(&text).unwrap();
+        let kept: Value = serde_json::from_str(&text).expect("an answer");
         let owner = if kept["account"] == people.ana.as_str() { "of-ana" } else { "of-ben" };
         let other = if owner == "of-ana" { "of-ben" } else { "of-ana" };
         assert!(!text.contains(other), "{text}");

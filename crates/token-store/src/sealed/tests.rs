@@ -113,7 +113,7 @@ fn a_key_file_opens_by_itself_and_another_key_opens_nothing() {
     match store.ready() {
         Ok(()) => assert_eq!(std::env::consts::OS, "windows"),
         Err(error) => {
-            assert!(matches!(fault(error), SealedFault::KeyFile { source: FileError::Readable { .. }, .. }))
+            assert!(matches!(fault(error), SealedFault::KeyFile { source: FileError::Readable { .. }, .. }));
         }
     }
 }
