@@ -1,9 +1,9 @@
 // Every word that the window shows, in one place, so that a second language is a second file.
 import type { Theme } from "../ipc/generated/wire";
+import { n } from "./count";
 import { next } from "./en_next";
+import { presets } from "./en_presets";
 
-/** A count with its noun. */
-const n = (count: number, one: string, many = `${one}s`) => `${String(count)} ${count === 1 ? one : many}`;
 const list = (parts: string[]) => new Intl.ListFormat("en", { type: "conjunction" }).format(parts);
 
 export const en = {
@@ -351,57 +351,7 @@ export const en = {
     done: "Done",
     skip: "Not now",
   },
-  presets: {
-    title: "Presets",
-    intro: "A list of servers that an administrator keeps. It brings addresses, never a secret: everybody signs in as themselves.",
-    empty: "No list is followed yet.",
-    subscribe: "Subscribe to a list",
-    verified: "Verified: signed with the key you pinned",
-    unverified: "Not signed: unverified",
-    servers: (count: number) => n(count, "server"),
-    serial: (serial: number) => `serial ${String(serial)}`,
-    checked: (when: string) => `checked ${when}`,
-    neverChecked: "never checked",
-    stale: (when: string) => `This list ended on ${when}. What it says stays in force; ask its publisher for a newer one.`,
-    staleNoDate: "This list has ended. What it says stays in force; ask its publisher for a newer one.",
-    problem: "The last check went wrong; the list in force stays as it is.",
-    waiting: "A newer version waits for your yes.",
-    review: "Review the change…",
-    check: "Check now",
-    upToDate: (title: string) => `${title} is up to date.`,
-    remove: "Stop following…",
-    actions: (title: string) => `More for ${title}`,
-    contact: (who: string) => `Questions: ${who}`,
-    until: (when: string) => `valid until ${when}`,
-    key: "Key",
-    source: "Address of the list, or path of its file",
-    sourceHint: "An https address, or the whole path of a .mcpreset file.",
-    keyLabel: "Publisher’s key",
-    keyHint: "It begins with RW. Without it the list is unverified.",
-    ca: "Certificates of a private authority (PEM)",
-    fetch: "Look at the list",
-    fetching: "Fetching the list…",
-    planTitle: (title: string) => `Follow ${title}?`,
-    updateTitle: (title: string) => `Take over the newer ${title}?`,
-    planIntro: "This is what would change here. Nothing has changed yet.",
-    words: "Compare these eight words with the publisher before you accept:",
-    unverifiedWarn: "This list is not signed. Whoever can change it at its source decides which servers you connect to.",
-    serials: (from: number | null, to: number) => (from === null ? `Serial ${String(to)}` : `Serial ${String(from)} → ${String(to)}`),
-    kinds: { new: "New", joined: "Already here", changed: "Changed", moved: "Moved", gone: "Left the list", revoked: "Closed", clash: "Clash", same: "Unchanged", removed: "Removed by you" },
-    youRemoved: "Removed by you:",
-    bringBack: "Bring back…",
-    bringBackLabel: (name: string) => `Bring back ${name}`,
-    signInAt: (issuer: string) => `people sign in at ${issuer}`,
-    asksFor: (scopes: string) => `asks for ${scopes}`,
-    accept: "Follow this list",
-    acceptUpdate: "Take it over",
-    followed: (title: string) => `You follow ${title} now.`,
-    updated: (title: string) => `${title} is up to date.`,
-    removed: (title: string) => `You no longer follow ${title}. Its servers stay.`,
-    removeTitle: (title: string) => `Stop following ${title}?`,
-    removeText: "Its servers and your sign-ins stay; the list no longer changes them.",
-    removeYes: "Stop following",
-  },
+  presets,
   settings: {
     title: "Settings",
     general: "General",
