@@ -137,8 +137,12 @@ async fn a_sign_in_under_way_is_shown_with_all_its_steps_to_whoever_looks_later(
     assert_eq!(shown["steps"][0]["step"], "found", "{shown}");
     let seconds = |name: &str| shown[name].as_u64().expect("a time");
     assert_eq!(seconds("ends_at") - seconds("began_at"), 300);
+    assert_eq!(shown["parked"], false);
     waiting.kill().await.expect("it is ours");
-    eventually("its end", async || (world.status().await["sign_ins"] == json!([])).then_some(())).await;
+    eventually("that nobody attends it", async || {
+        (world.status().await["sign_ins"][0]["parked"] == true).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ pub(super) fn changes() -> Vec<Case> {
 pub(super) fn sign_outs() -> Vec<Case> {
     const S: &str = "revocation endpoint";
     const LATER: Then = Kept("could not be told yet");
-    const NEVER: Then = Ended("offers no revocation");
+    const NEVER: Then = Ended("refused to revoke");
     vec![
         case(S, "redirect to a stranger", |b| b.lie(REVOKE, b.away(307)), NEVER),
         case(S, "503", |b| b.lie(REVOKE, page(503)), LATER),

@@ -139,7 +139,7 @@ impl Agent {
         for revocation in self.read(|state| state.revocations.clone()) {
             // What fails stays noted, and is tried again.
             if revocation.replaced {
-                let _after = self.end_replaced(&revocation.record).await;
+                self.leave_replaced(&revocation.record).await;
             } else {
                 let _outcome = self.finish(&revocation.record).await;
             }

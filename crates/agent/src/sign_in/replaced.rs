@@ -50,8 +50,8 @@ pub(super) async fn set_aside(agent: &Agent, record: &ItemId, old: TokenSet) {
 }
 
 impl Agent {
-    /// Revokes what was set aside, and looks whether the sign-in that replaced it still lives. Where the issuer cannot be
-    /// told now, it stays noted.
+    /// While somebody is there: revokes what was set aside, and looks whether the sign-in that replaced it still lives.
+    /// Where the issuer cannot be told now, it stays noted, and is left later.
     pub(crate) async fn end_replaced(self: &Arc<Self>, aside: &ItemId) -> After {
         let seal = match self.keychain().await {
             Ok(keychain) => keychain.load_tokens(aside).await.ok().flatten().map(|set| set.seal),
@@ -60,18 +60,11 @@ impl Agent {
         let known =
             seal.as_ref().is_some_and(|seal| self.read(|state| state.ends_all.contains(&seal.issuer)));
         if known {
-            let left = self.change(|state| {
-                for revocation in state.revocations.iter_mut().filter(|one| one.record == *aside) {
-                    revocation.keep_upstream = true;
-                }
-            });
-            if let Err(error) = left {
-                tracing::warn!(%error, "a replaced sign-in is still noted");
-                return After::Good;
-            }
+            self.leave_replaced(aside).await;
+            return After::Good;
         }
         let told = self.finish(aside).await;
-        let (Ok(Revoked::Yes), Some(seal), false) = (told, seal, known) else { return After::Good };
+        let (Ok(Revoked::Yes), Some(seal)) = (told, seal) else { return After::Good };
         let newer = self.read(|state| {
             let grant = state.grant(&seal.account, &seal.server)?;
             (grant.state == GrantState::Active && grant.renewable).then(|| grant.record.clone())
@@ -96,6 +89,20 @@ impl Agent {
                 After::Good
             }
             Err(Trouble::ForNow(_) | Trouble::Over(_) | Trouble::Store(_) | Trouble::Gone) => After::Good,
+        }
+    }
+
+    /// Forgets what was set aside without a word to its issuer: nobody is there who could sign in once more, so it ends by
+    /// itself.
+    pub(crate) async fn leave_replaced(self: &Arc<Self>, aside: &ItemId) {
+        let noted = self.change(|state| {
+            for revocation in state.revocations.iter_mut().filter(|one| one.record == *aside) {
+                revocation.keep_upstream = true;
+            }
+        });
+        match noted {
+            Ok(()) => drop(self.finish(aside).await),
+            Err(error) => tracing::warn!(%error, "a replaced sign-in is still noted"),
         }
     }
 }
