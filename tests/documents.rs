@@ -64,3 +64,49 @@ async fn without_another_way_an_administrator_is_named() {
         assert!(ran.err.contains("lies at an https address with a path"), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn a_servers_own_document_can_be_set_switched_off_and_taken_back() {
+    let world = World::new().await;
+    world.issuer.handle().set(|knobs| knobs.client_id_metadata_documents = true);
+    let endpoint = world.server.endpoint();
+    world.run(&["servers", "add", &endpoint, "--id", SERVER, "--client-metadata-url", "none"]).await.ok();
+    let shown = world.run(&["servers", "show", SERVER]).await.ok();
+    assert!(shown.out.contains("no client id metadata document is presented"), "{shown:?}");
+    world.login("ana", &[]).await.ok();
+    assert_eq!(world.issuer.handle().stats().registrations, 1);
+
+    let set = |document: &'static str| ["servers", "set", SERVER, "--client-metadata-url", document];
+    let bad = world.run(&set("http://a.example/c.json")).await.fails(2);
+    assert!(bad.err.contains("lies at an https address with a path"), "{bad:?}");
+    world.run(&set(OURS)).await.ok();
+    let shown = world.run(&["servers", "show", SERVER]).await.ok();
+    assert!(shown.out.contains(OURS), "{shown:?}");
+    assert_eq!(
+        whoami(&world.host("cursor").await).await.expect("she acts"),
+        "ana",
+        "who is signed in stays so"
+    );
+    world.login("ben", &[]).await.ok();
+    assert_eq!(world.issuer.handle().stats().registrations, 1);
+    let clients = world.state()["grants"].as_array().unwrap().clone();
+    assert!(clients.iter().any(|grant| grant["client_id"] == OURS), "{clients:?}");
+
+    // What else is set does not touch it; only its own options do.
+    world.run(&["servers", "set", SERVER, "--redirect-host", "localhost"]).await.ok();
+    let document = async || {
+        let view = world.run(&["servers", "show", SERVER, "--json"]).await.ok().json();
+        view["registration"].get("metadata_url").cloned()
+    };
+    assert_eq!(document().await, Some(json!(OURS)));
+    world.run(&set("none")).await.ok();
+    assert_eq!(document().await, Some(json!("")));
+    world.run(&["servers", "set", SERVER, "--no-client-metadata-url"]).await.ok();
+    assert_eq!(document().await, None);
+
+    let add =
+        ["servers", "add", &endpoint, "--id", "own", "--client-id", "desktop", "--header", "X-Tenant=a"];
+    world.run(&add).await.ok();
+    let beside = world.run(&["servers", "set", "own", "--client-metadata-url", OURS]).await.fails(2);
+    assert!(beside.err.contains("has a client id of its own"), "{beside:?}");
+}

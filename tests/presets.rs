@@ -3,6 +3,7 @@
 mod hostile;
 mod lab;
 mod meanwhile;
+mod registration;
 mod removed;
 
 use serde_json::json;

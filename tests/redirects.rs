@@ -9,7 +9,7 @@ use crate::support::people::whoami;
 use crate::support::{Ran, SERVER, World};
 
 /// A port that nobody has in either family.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = four.local_addr().expect("an address").port();

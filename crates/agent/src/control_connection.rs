@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::agent::Agent;
 use crate::listener::{Reader, Writer};
+use crate::redirects::SignInSettings;
 use crate::sign_in::Held;
 use crate::{error, lifecycle};
 
@@ -141,8 +142,9 @@ async fn dispatch(agent: &Arc<Agent>, request: Request) -> Result<Response, Erro
         Request::TrustServer { server, ca } => {
             Ok(Response::Server(Box::new(agent.trust_server(&server, ca.as_deref())?)))
         }
-        Request::SetSignIn { server, redirect, parameters, except } => {
-            Ok(Response::Server(Box::new(agent.set_sign_in(&server, redirect, parameters, except)?)))
+        Request::SetSignIn { server, redirect, parameters, except, metadata_url } => {
+            let set = SignInSettings { redirect, parameters, except, metadata_url };
+            Ok(Response::Server(Box::new(agent.set_sign_in(&server, set)?)))
         }
         Request::RemoveServer { server } => Ok(Response::SignedOut(agent.remove_server(&server).await?)),
         Request::ConfirmSignIn { sign_in, yes } => {

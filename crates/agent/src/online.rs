@@ -21,6 +21,8 @@ pub struct Declared<'a> {
     pub issuer: Option<&'a str>,
     /// The client id that the list names.
     pub client_id: Option<&'a str>,
+    /// The client id metadata document that the list names; empty: none is to be presented.
+    pub metadata_url: Option<&'a str>,
 }
 
 /// Asks a server how people sign in there, and its issuer for its metadata, with the proxies of `proxies` (variable
@@ -44,8 +46,15 @@ pub async fn ask_online(
         Ok(Discovered::Open) => None,
         Ok(Discovered::Protected(found)) => {
             let metadata = &found.metadata;
+            let takes_documents = metadata.client_id_metadata_document_supported;
+            if declared.metadata_url.is_some_and(|url| !url.is_empty()) && !takes_documents {
+                let issuer = &found.issuer;
+                return Ok(Some(format!(
+                    "{issuer} takes no client id metadata document, and the list names one"
+                )));
+            }
             let nobody_can_register = metadata.registration_endpoint.is_none()
-                && !metadata.client_id_metadata_document_supported
+                && !(takes_documents && declared.metadata_url != Some(""))
                 && declared.client_id.is_none();
             nobody_can_register
                 .then(|| format!("{} lets nobody register, and the list names no client id", found.issuer))

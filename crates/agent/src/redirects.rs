@@ -10,23 +10,37 @@ use oauth::{ExtraParameters, LoopbackRedirect, PeerCheck, ServerPin};
 use platform::loopback::{Loopback, LoopbackError, LoopbackPort, peer_is_this_user};
 
 use crate::agent::Agent;
-use crate::error;
+use crate::{documents, error};
+
+/// What a person may set for one Server.
+#[derive(Debug)]
+pub(crate) struct SignInSettings {
+    pub(crate) redirect: LoopbackSetting,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) except: Exceptions,
+    pub(crate) metadata_url: Option<String>,
+}
 
 impl Agent {
-    /// Changes both for one Server. Who is signed in stays so: it is of importance at the next sign-in alone.
+    /// Changes them all for one Server. Who is signed in stays so: they are of importance at the next sign-in alone.
     pub(crate) fn set_sign_in(
         &self,
         server: &ServerId,
-        redirect: LoopbackSetting,
-        parameters: BTreeMap<String, String>,
-        except: Exceptions,
+        settings: SignInSettings,
     ) -> Result<ServerView, Error> {
+        let SignInSettings { redirect, parameters, except, metadata_url } = settings;
         check(&parameters)?;
+        documents::check(metadata_url.as_deref())?;
         self.change(|state| match state.servers.get_mut(server) {
+            Some(server) if metadata_url.is_some() && server.registration.client_id.is_some() => {
+                Err(Error::new(ErrorCode::Usage, format!("{} has a client id of its own", server.id))
+                    .hint("a client id metadata document has no use beside it"))
+            }
             Some(server) => {
                 server.registration.redirect = redirect;
                 server.registration.parameters = parameters;
                 server.registration.except = except;
+                server.registration.metadata_url = metadata_url;
                 Ok(())
             }
             None => Err(error::no_server(server)),

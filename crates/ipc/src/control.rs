@@ -136,8 +136,8 @@ pub enum Request {
         #[serde(default)]
         ca: Option<String>,
     },
-    /// Changes where the browser comes back to and what else the issuer is sent at a sign-in there. Who is signed in
-    /// stays so. Answer: `Server`.
+    /// Changes where the browser comes back to, by which document we are known, and what else the issuer is sent at a
+    /// sign-in there. Who is signed in stays so. Answer: `Server`.
     SetSignIn {
         /// Which.
         server: ServerId,
@@ -150,6 +150,9 @@ pub enum Request {
         /// What its issuer is let off.
         #[serde(default)]
         except: Exceptions,
+        /// The client id metadata document to present; empty: none; `None`: the one of this build.
+        #[serde(default)]
+        metadata_url: Option<String>,
     },
     /// Works out what a pasted URL, link, command or snippet means. Put-only, since the text may hold a
     /// secret: the answer never does, and nothing is kept. Answer: `Pasted`.

@@ -6,6 +6,7 @@
 
 mod account;
 mod authority;
+pub mod authorization_parameter;
 mod binding;
 mod browser_address;
 mod discarded;

@@ -21,6 +21,16 @@ impl LoopbackSetting {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The redirect URI, for people: `http://127.0.0.1:<any port>/callback`.
+    pub fn shown(&self) -> String {
+        let host = match self.host {
+            LoopbackHost::Literal => "127.0.0.1",
+            LoopbackHost::Localhost => "localhost",
+        };
+        let port = self.port.map_or_else(|| "<any port>".to_owned(), |port| port.to_string());
+        format!("http://{host}:{port}/callback")
+    }
 }
 
 /// How this machine is written in a redirect URI.

@@ -1,12 +1,12 @@
 //! What Hallpass remembers of an administrator's list: the subscription, the ratchet, and what a list says of a Server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ClientAppId, PrivateAuthority, UnixTime};
+use crate::{ClientAppId, LoopbackSetting, PrivateAuthority, UnixTime};
 
 /// A list that is followed: its own id (`com.acme/dev-tools`), or a host's name for a registry that has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,6 +149,15 @@ pub struct Listing {
     /// The public client id that the list names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The client id metadata document that the list names; empty: none is presented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_url: Option<String>,
+    /// Where the browser comes back to, as the list has it.
+    #[serde(default, skip_serializing_if = "LoopbackSetting::is_default")]
+    pub redirect: LoopbackSetting,
+    /// Further parameters of the authorization request that the list names. No secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// The scopes to ask for; empty: the server's own.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<String>,

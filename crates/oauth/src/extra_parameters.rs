@@ -1,45 +1,10 @@
 //! Parameters of an authorization request that no standard names and that one issuer wants: from the table of
 //! quirks, or from a setting of one Server. They can never take the place of one that the protocol needs.
 
+use model::authorization_parameter::{MOST, is_name, is_reserved, is_value};
+
 use crate::ServerText;
 use crate::discovery::{Want, quirks_of};
-
-/// At most so many.
-const MOST: usize = 8;
-/// Longest name and longest value, in bytes.
-const LONGEST: (usize, usize) = (64, 512);
-
-/// Names that a request sets itself, or that change what comes back and how (RFC 6749, 7636, 8707, 9101, 9126;
-/// OpenID Connect Core section 3.1.2.1), and names of secrets, which do not belong into a browser's address.
-const RESERVED: [&str; 27] = [
-    "response_type",
-    "response_mode",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "redirect_uri",
-    "scope",
-    "state",
-    "nonce",
-    "code",
-    "code_challenge",
-    "code_challenge_method",
-    "code_verifier",
-    "resource",
-    "request",
-    "request_uri",
-    "registration",
-    "grant_type",
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "id_token_hint",
-    "assertion",
-    "dpop_jkt",
-    "iss",
-    "error",
-];
 
 /// Checked parameters, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,16 +20,13 @@ impl ExtraParameters {
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
             let shown = || ServerText::new(name);
-            let good_name = !name.is_empty()
-                && name.len() <= LONGEST.0
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-            if !good_name {
+            if !is_name(name) {
                 return Err(ExtraParameterError::Name { name: shown() });
             }
-            if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+            if is_reserved(name) {
                 return Err(ExtraParameterError::Reserved { name: shown() });
             }
-            if value.len() > LONGEST.1 || !value.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
+            if !is_value(value) {
                 return Err(ExtraParameterError::Value { name: shown() });
             }
             if made.get(name).is_some() {
@@ -151,7 +113,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_protocol_can_be_set() {
-        for name in RESERVED {
+        for name in ["redirect_uri", "state", "code_challenge", "resource", "client_secret", "nonce"] {
             for name in [name.to_owned(), name.to_uppercase()] {
                 let got = ExtraParameters::new([(name.as_str(), "x")]);
                 assert!(matches!(got, Err(ExtraParameterError::Reserved { .. })), "{name}");

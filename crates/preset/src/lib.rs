@@ -1,7 +1,7 @@
 //! Administrators' lists: bytes in, verdict out. No network, no files, no clock.
 //!
 //! ```text
-//! bytes -> List::parse (limits, lint P01..P07, form) --+
+//! bytes -> List::parse (limits, lint P01..P08, form) --+
 //! bytes + .minisig + key -> signature::verify ---------+-> ratchet::accept -> Accepted { list, seen, news, trust }
 //!                                                                                |
 //!                                   State + List -> merge -> MergePlan -> apply -+-> State

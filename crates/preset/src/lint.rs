@@ -1,4 +1,4 @@
-//! The rules of a list: P01 to P07 refuse the whole file, W01 to W05 are told. No finding repeats a value.
+//! The rules of a list: P01 to P08 refuse the whole file, W01 to W05 are told. No finding repeats a value.
 //!
 //! The whole document is searched, not only the parts that Hallpass reads: a secret in a description has leaked as
 //! well as one in a header. W05 needs the network: whoever has it asks, and enters what is found.
@@ -49,6 +49,8 @@ pub enum Rule {
     P06,
     /// An `account` rule where nobody vouches for the account.
     P07,
+    /// A parameter of the sign-in that the sign-in sets itself.
+    P08,
     /// No issuer pinned.
     W01,
     /// A wildcard scope.
@@ -196,7 +198,7 @@ impl Rule {
     /// Whether it refuses the file.
     pub fn severity(self) -> Severity {
         match self {
-            Self::P01 | Self::P02 | Self::P03 | Self::P04 | Self::P05 | Self::P06 | Self::P07 => {
+            Self::P01 | Self::P02 | Self::P03 | Self::P04 | Self::P05 | Self::P06 | Self::P07 | Self::P08 => {
                 Severity::Error
             }
             Self::W01 | Self::W02 | Self::W03 | Self::W04 | Self::W05 => Severity::Warning,

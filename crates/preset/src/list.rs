@@ -4,9 +4,11 @@
 //! where other fields are none of our business. No type here has a field that is meant for a secret, and
 //! [`List::parse`] refuses a file in which [`crate::lint`] finds one anywhere.
 
-use std::collections::BTreeSet;
+mod oauth;
 
-use model::{ClientAppId, Endpoint, UnixTime};
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{ClientAppId, LoopbackSetting, UnixTime};
 use serde_json::Value;
 
 use crate::json::{self, JsonError};
@@ -69,6 +71,12 @@ pub struct ListedServer {
     pub issuer: Option<String>,
     /// The public client id to use at that issuer.
     pub client_id: Option<String>,
+    /// The client id metadata document to present there; empty: none. Never beside a client id.
+    pub metadata_url: Option<String>,
+    /// Where the browser comes back to.
+    pub redirect: LoopbackSetting,
+    /// Further parameters of the authorization request, by name.
+    pub parameters: BTreeMap<String, String>,
     /// The scopes to ask for; empty: the server's own.
     pub scopes: BTreeSet<String>,
     /// Accounts must have a verified address of one of these domains; empty: no such rule.
@@ -233,6 +241,9 @@ fn listed(entry: &Node<'_>) -> Result<(ListedServer, Latest), Misfit> {
         profile: None,
         issuer: None,
         client_id: None,
+        metadata_url: None,
+        redirect: LoopbackSetting::default(),
+        parameters: BTreeMap::new(),
         scopes: BTreeSet::new(),
         email_domains: BTreeSet::new(),
         revoked: None,
@@ -257,11 +268,7 @@ fn extras(ours: &Fields<'_>, listed: &mut ListedServer) -> Result<(), Misfit> {
     })?;
     listed.profile = ours.get("profile").map(|node| node.line(100).map(clean)).transpose()?;
     if let Some(oauth) = ours.get("oauth") {
-        let oauth = oauth.object()?;
-        oauth.only(&["issuer", "clientId", "scopes"])?;
-        listed.issuer = oauth.get("issuer").map(|node| issuer(&node)).transpose()?;
-        listed.client_id = oauth.get("clientId").map(|node| client_id(&node)).transpose()?;
-        listed.scopes = set(oauth.get("scopes"), scope)?;
+        oauth::read(&oauth, listed)?;
     }
     if let Some(account) = ours.get("account") {
         let node = account.clone();
@@ -309,31 +316,6 @@ fn time(node: &Node<'_>) -> Result<UnixTime, Misfit> {
     parse_time(node.text()?).ok_or_else(|| node.misfit("must be a time such as \"2026-11-20T00:00:00Z\""))
 }
 
-/// An issuer identifier (RFC 8414 section 2), kept to the letter.
-fn issuer(node: &Node<'_>) -> Result<String, Misfit> {
-    let wrong = || node.misfit("must be an issuer's https URL, in ASCII and without query and fragment");
-    let endpoint = Endpoint::parse(node.line(500)?).map_err(|_| wrong())?;
-    if endpoint.url().query().is_some() || !endpoint.as_str().is_ascii() {
-        Err(wrong())
-    } else {
-        Ok(endpoint.as_str().to_owned())
-    }
-}
-
-/// RFC 6749 appendix A.1.
-fn client_id(node: &Node<'_>) -> Result<String, Misfit> {
-    let text = node.line(300)?;
-    let good = text.bytes().all(|b| matches!(b, 0x20..=0x7e));
-    if good { Ok(text.to_owned()) } else { Err(node.misfit("must be printable ASCII")) }
-}
-
-/// RFC 6749 section 3.3.
-fn scope(node: &Node<'_>) -> Result<String, Misfit> {
-    let text = node.line(200)?;
-    let good = text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-    if good { Ok(text.to_owned()) } else { Err(node.misfit("must be one scope, without blanks and quotes")) }
-}
-
 fn domain(node: &Node<'_>) -> Result<String, Misfit> {
     let text = node.text()?.to_ascii_lowercase();
     let label = |label: &str| {
@@ -369,7 +351,7 @@ pub enum ListError {
     /// Of another form.
     #[error("the list does not fit its format: {0}")]
     Misfit(#[from] Misfit),
-    /// It breaks a rule, P01 to P07. Never empty.
+    /// It breaks a rule, P01 to P08. Never empty.
     #[error("the list breaks a rule: {}", .0.first().map_or(String::new(), Finding::to_string))]
     Lint(Vec<Finding>),
 }

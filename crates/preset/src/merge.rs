@@ -1,6 +1,7 @@
 //! What a list would change here, decided before anything changes. Pure: state and list in, plan out.
 //!
-//! A Server is its canonical URL, the issuer that signs people in and the client id, within one list name. Where one
+//! A Server is its canonical URL, the issuer that signs people in and the client id (or the URL of the client id
+//! metadata document), within one list name. Where one
 //! of these changes, it is another Server: it gets another id, and no Grant, Selection or Binding points at it. The
 //! old one stays, marked as gone from the list.
 
@@ -19,7 +20,7 @@ use crate::{List, ListedServer, Offer, Revocation, Status, Trust};
 pub use apply::{Applied, apply};
 pub use item::{Change, Item, MergePlan, Shown, Warning, What};
 
-use identity::{listing_of, same_headers, same_server};
+use identity::{is_of, listing_of, same_headers, same_server};
 
 /// Where a list comes from.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +271,15 @@ fn changed(server: &Server, known: &Listing, new: Listing, remote: &Remote) -> W
     }
     if !same_headers(&server.headers, &remote.headers) {
         changes.push(Change::Headers);
+    }
+    // What a Server from elsewhere is set to stays its person's.
+    if is_of(server, known) {
+        if new.redirect != known.redirect {
+            changes.push(Change::Redirect);
+        }
+        if new.parameters != known.parameters {
+            changes.push(Change::Parameters);
+        }
     }
     if new.mandatory && !known.mandatory {
         changes.push(Change::Mandatory);

@@ -88,6 +88,13 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| Misfit { at: self.at.clone(), problem: format!("must have \"{name}\"") })
     }
 
+    /// All of them, in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+        self.map
+            .iter()
+            .map(|(name, value)| (name.as_str(), Node { value, at: below(&self.at, &shown(name)) }))
+    }
+
     /// Refuses every field that is not named here.
     pub(crate) fn only(&self, names: &[&str]) -> Result<(), Misfit> {
         match self.map.keys().find(|key| !names.contains(&key.as_str())) {

@@ -197,6 +197,12 @@ impl Handle {
         self.0.register(redirect_uris, auth, None, None)
     }
 
+    /// Knows an app by its client id metadata document at this URL, which names these exact redirect URIs.
+    pub fn know_document(&self, url: &str, redirect_uris: &[&str]) {
+        let known = Registration { id: url.to_owned(), ..self.preregister(redirect_uris, AuthMethod::None) };
+        self.0.ledger().registrations.insert(url.to_owned(), known);
+    }
+
     /// Makes a registration that authenticates with its key; `keys` is a public JWK or a set of them. The knob
     /// `token_endpoint_auth` has to list the method, too.
     pub fn preregister_with_key(&self, redirect_uris: &[&str], keys: &Value) -> Registration {

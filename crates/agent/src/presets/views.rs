@@ -101,7 +101,8 @@ fn item_view(state: &State, item: &Item) -> PresetItemView {
     let mut warnings: Vec<String> = item.warnings.iter().map(warning).collect();
     if let What::Clash { with, .. } = &item.what {
         warnings.push(format!(
-            "{with} has the same URL with other headers, issuer or client id: they stay two servers"
+            "{with} has the same URL with other headers, issuer, client id or sign-in settings: they stay \
+             two servers"
         ));
     }
     if !shown.email_domains.is_empty() {
@@ -120,6 +121,17 @@ fn item_view(state: &State, item: &Item) -> PresetItemView {
     }
     for (name, value) in &shown.headers {
         warnings.push(format!("it is sent with every request: {name}: {value}"));
+    }
+    match shown.metadata_url.as_deref() {
+        Some("") => warnings.push("no client id metadata document is presented there".to_owned()),
+        Some(url) => warnings.push(format!("Hallpass is known there by the document {url}")),
+        None => {}
+    }
+    if !shown.redirect.is_default() {
+        warnings.push(format!("the browser comes back to {}", shown.redirect.shown()));
+    }
+    for (name, value) in &shown.parameters {
+        warnings.push(format!("it is sent with every sign-in: {name}={value}"));
     }
     let listed = item.what.new_server().or_else(|| item.server.as_ref().and_then(|id| state.servers.get(id)));
     let pinned = listed.and_then(|server| server.listings.iter().find(|l| l.name == item.name));
@@ -154,7 +166,8 @@ fn reason(item: &Item) -> String {
     match &item.what {
         What::New { replaces: None, .. } | What::Clash { replaces: None, .. } => "new on the list".to_owned(),
         What::New { replaces: Some(old), .. } | What::Clash { replaces: Some(old), .. } => format!(
-            "its URL, issuer or client id has changed: a new server, nobody is signed in there, and {old} stays beside it"
+            "its URL, issuer or client id (or its document) has changed: a new server, nobody is signed in there, and \
+             {old} stays beside it"
         ),
         What::Joins { .. } => "you have it already; the list joins its origins".to_owned(),
         What::Changed { changes, .. } => changes.iter().map(change).collect::<Vec<_>>().join("; "),
@@ -183,6 +196,8 @@ fn change(change: &Change) -> String {
         }
         Change::WiderAccounts => "accounts of other mail domains are allowed".to_owned(),
         Change::Headers => "other headers are sent with every request".to_owned(),
+        Change::Redirect => "the browser comes back elsewhere after a sign-in".to_owned(),
+        Change::Parameters => "other parameters are sent with every sign-in".to_owned(),
         Change::Mandatory => "it cannot be removed any more".to_owned(),
         Change::BackOnTheList => "it is on the list again".to_owned(),
         Change::NoLongerRevoked => "the list opens it again".to_owned(),

@@ -28,8 +28,8 @@ pub(crate) enum Servers {
         #[command(flatten)]
         json: Json,
     },
-    /// Change how people sign in there: where the browser comes back to, what else the issuer is sent. Who is signed in
-    /// stays so.
+    /// Change how people sign in there: where the browser comes back to, by which document Hallpass is known, what else
+    /// the issuer is sent. Who is signed in stays so.
     Set(ServersSet),
     /// Change what a server is called. Its id stays.
     Rename {
@@ -122,9 +122,9 @@ pub(crate) struct ServersAdd {
     /// field of its answer that never changes: --whoami get_me:id. Some servers are known without it.
     #[arg(long, value_name = "TOOL[:FIELD]", conflicts_with_all = ["identity_provider", "all"])]
     pub(crate) whoami: Option<String>,
-    /// Present this client id metadata document, where the issuer takes such.
+    /// Present this client id metadata document, where the issuer takes such; none: present none there.
     #[arg(long, value_name = "URL", conflicts_with = "client_id")]
-    pub(crate) client_metadata_url: Option<String>,
+    pub(crate) client_metadata_url: Option<Document>,
     #[command(flatten)]
     pub(crate) redirect: Redirect,
     /// Send this to the issuer with every sign-in, beside what the standards name: NAME=VALUE, of no secret.
@@ -184,7 +184,8 @@ pub(crate) enum RedirectHost {
 #[derive(Debug, Args)]
 #[command(group(
     clap::ArgGroup::new("what").required(true).multiple(true)
-        .args(["redirect_port", "redirect_host", "parameters", "no_parameters", "exceptions", "no_exceptions"])
+        .args(["redirect_port", "redirect_host", "parameters", "no_parameters", "exceptions", "no_exceptions",
+            "client_metadata_url", "no_client_metadata_url"])
 ))]
 pub(crate) struct ServersSet {
     /// The server's id.
@@ -204,6 +205,13 @@ pub(crate) struct ServersSet {
     /// Let its issuer off no rule any more.
     #[arg(long, conflicts_with = "exceptions")]
     pub(crate) no_exceptions: bool,
+    /// Present this client id metadata document from the next sign-in on, where the issuer takes such; none: present none
+    /// there.
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_metadata_url: Option<Document>,
+    /// Present no document of this server's own any more: Hallpass's, if this build has one.
+    #[arg(long, conflicts_with = "client_metadata_url")]
+    pub(crate) no_client_metadata_url: bool,
     #[command(flatten)]
     pub(crate) json: Json,
 }
@@ -214,6 +222,16 @@ pub(crate) enum Exception {
     MissingPkce,
     /// It refuses the resource parameter (RFC 8707): that is left out, so a token may be good elsewhere too.
     Resource,
+}
+
+/// Where a client id metadata document lies; empty for `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Document(pub(crate) String);
+
+impl From<&str> for Document {
+    fn from(text: &str) -> Self {
+        Self(if text == "none" { String::new() } else { text.to_owned() })
+    }
 }
 
 fn any_or_port(text: &str) -> Result<RedirectPort, String> {

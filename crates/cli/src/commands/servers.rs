@@ -117,7 +117,12 @@ async fn set(options: ServersSet, quiet: bool) -> Result<(), Error> {
         (false, []) => before.except,
         (false, given) => except(given),
     };
-    changed(out, Request::SetSignIn { server, redirect, parameters, except }, |s| {
+    let metadata_url = match (options.no_client_metadata_url, options.client_metadata_url) {
+        (true, _) => None,
+        (false, Some(document)) => Some(document.0),
+        (false, None) => before.metadata_url,
+    };
+    changed(out, Request::SetSignIn { server, redirect, parameters, except, metadata_url }, |s| {
         format!("set for the next sign-in: hallpass login {}", s.id)
     })
     .await
@@ -189,7 +194,7 @@ async fn add_one(
         }),
         has_secret: secret.is_some(),
         vouched_by: options.vouched_by.clone(),
-        metadata_url: options.client_metadata_url.clone(),
+        metadata_url: options.client_metadata_url.clone().map(|document| document.0),
         redirect: redirect(options.redirect, LoopbackSetting::default()),
         parameters: options.parameters.iter().cloned().collect(),
         except: except(&options.exceptions),
@@ -349,14 +354,13 @@ fn show(out: Output, server: &ServerView) {
     if let Some(whoami) = &server.whoami {
         out.line(format!("  whoami     its tool {whoami} says who is signed in, where nothing better does"));
     }
-    let LoopbackSetting { port, host } = server.registration.redirect;
+    match server.registration.metadata_url.as_deref() {
+        Some("") => out.line("  document   no client id metadata document is presented"),
+        Some(url) => out.line(format!("  document   {url} (client id metadata)")),
+        None => {}
+    }
     if !server.registration.redirect.is_default() {
-        let host = match host {
-            LoopbackHost::Literal => "127.0.0.1",
-            LoopbackHost::Localhost => "localhost",
-        };
-        let port = port.map_or_else(|| "<any port>".to_owned(), |port| port.to_string());
-        out.line(format!("  redirect   the browser comes back to http://{host}:{port}/callback"));
+        out.line(format!("  redirect   the browser comes back to {}", server.registration.redirect.shown()));
     }
     if server.registration.except.missing_pkce {
         out.line("  excepted   its issuer does not say that it checks PKCE");

@@ -163,6 +163,7 @@ fn what_a_request_may_leave_out() {
             redirect: LoopbackSetting { port: NonZeroU16::new(4711), host: LoopbackHost::Localhost },
             parameters: BTreeMap::new(),
             except: Exceptions::default(),
+            metadata_url: None,
         },
     );
     read(

@@ -105,7 +105,7 @@ pub enum PresetItemKind {
     Joined,
     /// Its words, scopes or rules change.
     Changed,
-    /// Its URL, issuer or client id changed: a new Server, and nobody's token follows.
+    /// Its URL, issuer or client id (or its document) changed: a new Server, and nobody's token follows.
     Moved,
     /// The list names it no longer; it stays.
     Gone,

@@ -1,13 +1,14 @@
-//! P06, P07, W01 to W04: what a list says of its servers and of itself.
+//! P06 to P08 and secrets among the parameters of a sign-in, W01 to W04: what a list says of its servers and of itself.
 
 use std::collections::BTreeMap;
 
-use model::{Endpoint, EndpointError};
+use model::{Endpoint, EndpointError, authorization_parameter, secret_rules};
 use serde_json::Value;
 
-use super::{Finding, Rule};
+use super::{Finding, ROTATE, Rule};
 use crate::json::below;
 use crate::list::{LIST_KEY, SERVER_KEY};
+use crate::reader::shown;
 
 /// Checks the places that mean something, wherever their form allows it.
 pub(super) fn list(root: &Value, found: &mut Vec<Finding>) {
@@ -49,6 +50,10 @@ fn ours(entry: &Value, at: &str, is_remote: bool, found: &mut Vec<Finding>) {
         }
         None => {}
     }
+    if let Some(url) = oauth.and_then(|oauth| oauth.get("clientMetadataUrl")).and_then(Value::as_str) {
+        plain_http(url, &format!("{at}/oauth/clientMetadataUrl"), "the document", found);
+    }
+    parameters(oauth, &format!("{at}/oauth/parameters"), found);
     if ours.and_then(|ours| ours.get("account")).is_some() && issuer.is_none() {
         let fix = "pin oauth.issuer, or leave the rule out";
         push(found, Rule::P07, &format!("{at}/account"), "nobody is named who vouches for the account", fix);
@@ -58,6 +63,20 @@ fn ours(entry: &Value, at: &str, is_remote: bool, found: &mut Vec<Finding>) {
         if scope.as_str().is_some_and(|scope| scope.contains('*')) {
             let at = format!("{at}/oauth/scopes/{index}");
             push(found, Rule::W02, &at, "this scope is a wildcard", "name the scopes that are needed");
+        }
+    }
+}
+
+/// They stand in the address of each person's browser, and every person sends the same.
+fn parameters(oauth: Option<&Value>, at: &str, found: &mut Vec<Finding>) {
+    let parameters = oauth.and_then(|oauth| oauth.get("parameters")).and_then(Value::as_object);
+    for (name, value) in parameters.into_iter().flatten() {
+        let at = below(at, &shown(name));
+        if authorization_parameter::is_reserved(name) {
+            push(found, Rule::P08, &at, "the sign-in sets this parameter itself", "leave it out");
+        } else if let Some(kind) = value.as_str().and_then(|value| secret_rules::named(name, value)) {
+            let message = format!("this parameter looks like a secret ({kind})");
+            push(found, Rule::P04, &at, &message, ROTATE);
         }
     }
 }

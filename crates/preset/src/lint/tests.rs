@@ -441,6 +441,35 @@ fn rules_of_servers_and_of_the_list() {
 }
 
 #[test]
+fn parameters_of_a_sign_in_hold_neither_the_protocols_own_nor_secrets() {
+    const AT: &str = "/servers/0/_meta/dev.hallpass~1server/oauth/parameters";
+    let cases = [
+        ("redirect_uri", json!("https://evil.example/"), Some(Rule::P08)),
+        ("Code_Challenge", json!("x"), Some(Rule::P08)),
+        ("client_secret", json!("hunter2"), Some(Rule::P08)),
+        ("api_key", json!("hunter2-hunter2"), Some(Rule::P04)),
+        ("hint", json!(github()), Some(Rule::P04)),
+        ("hint", json!(random()), Some(Rule::P04)),
+        ("prompt", json!("consent"), None),
+        ("audience", json!("https://api.acme.example/"), None),
+    ];
+    for (name, value, rule) in cases {
+        let mut list = good();
+        list["servers"][0]["_meta"]["dev.hallpass/server"]["oauth"]["parameters"] = json!({name: value});
+        let expected: Vec<_> = rule.map(|rule| (rule, format!("{AT}/{name}"))).into_iter().collect();
+        assert_eq!(rules_at(&list), expected, "{name}");
+        let read = crate::List::parse(&serde_json::to_vec(&list).unwrap());
+        assert_eq!(read.is_err(), rule.is_some(), "{name}");
+        assert!(!format!("{read:?}").contains("hunter2"), "{name}");
+    }
+    let mut list = good();
+    let oauth = &mut list["servers"][0]["_meta"]["dev.hallpass/server"]["oauth"];
+    oauth["clientMetadataUrl"] = json!("http://acme.example/c.json");
+    let at = AT.replace("parameters", "clientMetadataUrl");
+    assert_eq!(rules_at(&list), [(Rule::P06, at)]);
+}
+
+#[test]
 fn a_trusted_comment_holds_no_secret_either() {
     assert_eq!(lint_comment("timestamp:1633700835\tfile:list.json\thashed"), None);
     assert_eq!(lint_comment("com.acme/dev-tools serial 42 issued 2026-11-20T00:00:00Z"), None);

@@ -117,6 +117,22 @@ fn ours_is_read_strictly_and_the_place_is_named() {
             "must be an issuer's https URL",
         ),
         (format!("{OURS}/oauth/clientId"), json!("é"), "", "must be printable ASCII"),
+        (format!("{OURS}/oauth/clientMetadataUrl"), json!("none"), "", "has no use beside"),
+        (format!("{OURS}/oauth/except"), json!(["missing-pkce"]), "", "is not a field"),
+        (format!("{OURS}/oauth/redirect"), json!("localhost"), "", "must be an object"),
+        (format!("{OURS}/oauth/redirect/path"), json!("/x"), "", "is not a field"),
+        (format!("{OURS}/oauth/redirect/port"), json!(65536), "", "must be a port"),
+        (format!("{OURS}/oauth/redirect/port"), json!(0), "", "must be a whole number"),
+        (format!("{OURS}/oauth/redirect/host"), json!("evil.example"), "", "must be \"127.0.0.1\""),
+        (format!("{OURS}/oauth/parameters"), json!({"a b": "x"}), "", "must name parameters"),
+        (format!("{OURS}/oauth/parameters/hint"), json!("a\nb"), "", "must be printable ASCII"),
+        (format!("{OURS}/oauth/parameters/hint"), json!(1), "", "must be a text"),
+        (
+            format!("{OURS}/oauth/parameters"),
+            json!({"a": "", "b": "", "c": "", "d": "", "e": "", "f": "", "g": "", "h": "", "i": ""}),
+            "",
+            "at most 8",
+        ),
         (format!("{OURS}/oauth/scopes"), json!(["a b"]), "/0", "must be one scope"),
         (format!("{OURS}/account"), json!({}), "", "must name at least one domain"),
         (format!("{OURS}/account"), json!({"emailDomains": []}), "", "must name at least one domain"),
@@ -167,6 +183,33 @@ fn ours_is_read_strictly_and_the_place_is_named() {
     let entry = twice["servers"][0].clone();
     twice["servers"].as_array_mut().unwrap().push(entry);
     assert!(matches!(parse(&twice), Err(ListError::Misfit(misfit)) if misfit.at == "/servers/1"));
+}
+
+#[test]
+fn a_document_is_named_by_its_https_address_or_switched_off() {
+    let with = |url: &str| {
+        let mut list = good();
+        let oauth = &mut list["servers"][0]["_meta"]["dev.hallpass/server"]["oauth"];
+        oauth.as_object_mut().unwrap().shift_remove("clientId");
+        oauth["clientMetadataUrl"] = json!(url);
+        parse(&list).map(|list| list.servers[0].metadata_url.clone())
+    };
+    assert_eq!(with("https://acme.example/c.json"), Ok(Some("https://acme.example/c.json".to_owned())));
+    assert_eq!(with("none"), Ok(Some(String::new())));
+    for bad in [
+        "",
+        "None",
+        "c.json",
+        "https://acme.example",
+        "http://acme.example/c.json",
+        "http://127.0.0.1/c.json",
+        "https://acme.example/c.json?x=1",
+        "https://acme.example/c.json#x",
+        "https://ana@acme.example/c.json",
+        "https://acme.\u{435}xample/c.json",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]

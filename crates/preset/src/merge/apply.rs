@@ -2,7 +2,7 @@
 
 use model::{Listing, ListingStanding, Server, ServerId, State};
 
-use super::item::{Item, MergePlan, What};
+use super::item::{Change, Item, MergePlan, What};
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +33,15 @@ pub fn apply(state: &mut State, plan: &MergePlan) -> Applied {
                 put(server, listing);
                 applied.changed.push(id.clone());
             }
-            What::Changed { listing, headers, .. } => {
+            What::Changed { changes, listing, headers } => {
                 let Some(server) = state.servers.get_mut(id) else { continue };
                 put(server, listing);
+                if changes.contains(&Change::Redirect) {
+                    server.registration.redirect = listing.redirect;
+                }
+                if changes.contains(&Change::Parameters) {
+                    server.registration.parameters.clone_from(&listing.parameters);
+                }
                 server.headers.clone_from(headers);
                 applied.changed.push(id.clone());
             }

@@ -18,19 +18,30 @@ pub(super) fn same_server(
     entry: &ListedServer,
     remote: &Remote,
 ) -> bool {
-    let is_ours = match (&server.origin, known) {
-        (Origin::Preset { preset, .. }, Some(known)) => *preset == known.preset,
-        (Origin::HandMade | Origin::Imported { .. } | Origin::Preset { .. }, _) => false,
-    };
-    let headers = if is_ours {
+    let settings = if known.is_some_and(|known| is_of(server, known)) {
         tenants(&server.headers) == tenants(&remote.headers)
     } else {
-        same_headers(&server.headers, &remote.headers)
+        same_headers(&server.headers, &remote.headers) && agrees(server, entry)
     };
     server.endpoint.canonical() == remote.endpoint.canonical()
-        && headers
+        && settings
         && same_issuer(server, known, entry)
         && same_client(server, known, entry)
+}
+
+/// Whether it was this list that brought the Server here, so that the list may change its settings.
+pub(super) fn is_of(server: &Server, known: &Listing) -> bool {
+    match &server.origin {
+        Origin::Preset { preset, .. } => *preset == known.preset,
+        Origin::HandMade | Origin::Imported { .. } => false,
+    }
+}
+
+/// Whether a Server that came from elsewhere signs people in as the entry wants it, if it wants anything.
+fn agrees(server: &Server, entry: &ListedServer) -> bool {
+    let registration = &server.registration;
+    (entry.redirect.is_default() || entry.redirect == registration.redirect)
+        && (entry.parameters.is_empty() || entry.parameters == registration.parameters)
 }
 
 fn same_issuer(server: &Server, known: Option<&Listing>, entry: &ListedServer) -> bool {
@@ -45,11 +56,14 @@ fn same_issuer(server: &Server, known: Option<&Listing>, entry: &ListedServer) -
     }
 }
 
+/// The URL of a client id metadata document is a client id.
 fn same_client(server: &Server, known: Option<&Listing>, entry: &ListedServer) -> bool {
-    match known {
-        Some(known) => known.client_id == entry.client_id,
-        None => entry.client_id.is_none() || entry.client_id == server.registration.client_id,
+    if let Some(known) = known {
+        return (&known.client_id, &known.metadata_url) == (&entry.client_id, &entry.metadata_url);
     }
+    let has = &server.registration;
+    (entry.client_id.is_none() || entry.client_id == has.client_id)
+        && (entry.metadata_url.is_none() || entry.metadata_url == has.metadata_url)
 }
 
 /// Header names compare without case.
@@ -78,6 +92,9 @@ pub(super) fn listing_of(entry: &ListedServer, source: Source<'_>) -> Listing {
         standing: ListingStanding::Listed,
         issuer: entry.issuer.clone(),
         client_id: entry.client_id.clone(),
+        metadata_url: entry.metadata_url.clone(),
+        redirect: entry.redirect,
+        parameters: entry.parameters.clone(),
         scopes: entry.scopes.clone(),
         email_domains: entry.email_domains.clone(),
         mandatory: entry.mandatory && *source.trust != Trust::Unverified,
@@ -108,6 +125,9 @@ pub(super) fn new_server(
             client_id: entry.client_id.clone(),
             // A list names public clients only.
             token_endpoint_auth: entry.client_id.as_ref().map(|_| TokenEndpointAuth::None),
+            metadata_url: entry.metadata_url.clone(),
+            redirect: entry.redirect,
+            parameters: entry.parameters.clone(),
             ..RegistrationChoice::default()
         },
         whoami: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{ClientAppId, Endpoint, Listing, ListingStanding, PresetId, Server, ServerId};
+use model::{ClientAppId, Endpoint, Listing, ListingStanding, LoopbackSetting, PresetId, Server, ServerId};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -53,7 +53,8 @@ pub enum What {
         /// The Server that stood under this name before.
         replaces: Option<ServerId>,
     },
-    /// A Server is added beside another one with its URL, since headers, issuer or client id differ.
+    /// A Server is added beside another one with its URL, since headers, issuer, client id or the settings of the
+    /// sign-in differ.
     Clash {
         /// The other one.
         with: ServerId,
@@ -110,6 +111,10 @@ pub enum Change {
     WiderAccounts,
     /// Other headers are sent.
     Headers,
+    /// The browser comes back elsewhere.
+    Redirect,
+    /// Other parameters are sent at a sign-in.
+    Parameters,
     /// It cannot be removed any more.
     Mandatory,
     /// It had left the list.
@@ -173,6 +178,12 @@ pub struct Shown {
     pub issuer_host: Option<String>,
     /// The public client id.
     pub client_id: Option<String>,
+    /// The client id metadata document; empty: none is presented.
+    pub metadata_url: Option<String>,
+    /// Where the browser comes back to.
+    pub redirect: LoopbackSetting,
+    /// Further parameters of a sign-in.
+    pub parameters: BTreeMap<String, String>,
     /// The scopes that are asked for; empty: the server's own.
     pub scopes: BTreeSet<String>,
     /// Accounts must be of these mail domains; empty: any.
@@ -287,6 +298,9 @@ impl Shown {
             host: remote.and_then(|remote| host(remote.endpoint.as_str())),
             issuer_host: entry.issuer.as_deref().and_then(host),
             client_id: entry.client_id.clone(),
+            metadata_url: entry.metadata_url.clone(),
+            redirect: entry.redirect,
+            parameters: entry.parameters.clone(),
             scopes: entry.scopes.clone(),
             email_domains: entry.email_domains.clone(),
             headers: remote.map(|remote| remote.headers.clone()).unwrap_or_default(),
@@ -305,6 +319,9 @@ impl Shown {
             host: host(server.endpoint.as_str()),
             issuer_host: listing.issuer.as_deref().and_then(host),
             client_id: listing.client_id.clone(),
+            metadata_url: listing.metadata_url.clone(),
+            redirect: listing.redirect,
+            parameters: listing.parameters.clone(),
             scopes: listing.scopes.clone(),
             email_domains: listing.email_domains.clone(),
             headers: server.headers.clone(),

@@ -1,6 +1,7 @@
 //! What lists do to states: tables of (state, list, plan), and what no list can ever do.
 
 mod look_alikes;
+mod sign_in;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,14 @@ fn good() -> Value {
     let mut value: Value = serde_json::from_str(&starter(UnixTime(1_795_132_800))).unwrap();
     let ours = &mut value["servers"][0]["_meta"]["dev.hallpass/server"];
     ours["revoked"] = json!({"reason": "r", "since": "2026-11-20T00:00:00Z"});
+    ours["oauth"]["redirect"]["port"] = json!(8765);
+    ours["oauth"]["parameters"] = json!({"audience": "api://acme"});
+    let mut second = value["servers"][0].clone();
+    second["server"]["name"] = json!("com.example/wiki");
+    let oauth = &mut second["_meta"]["dev.hallpass/server"]["oauth"];
+    oauth.as_object_mut().unwrap().shift_remove("clientId");
+    oauth["clientMetadataUrl"] = json!("https://example.com/client.json");
+    value["servers"].as_array_mut().unwrap().push(second);
     value["_meta"]["dev.hallpass/list"]["nextKeys"] =
         json!(["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]);
     value
@@ -37,13 +45,20 @@ fn fits(schema: &Value, root: &Value, value: &Value) -> bool {
             map.iter().all(|(name, value)| wanted.get(name).is_none_or(|schema| fits(schema, root, value)))
         }),
         "additionalProperties" => {
-            assert_eq!(*wanted, json!(false));
-            let named = |name: &str| rules["properties"].get(name).is_some();
+            let named = |name: &str| rules.get("properties").is_some_and(|known| known.get(name).is_some());
             let foreign =
                 |name: &str| rules.contains_key("patternProperties") && !name.starts_with("dev.hallpass/");
-            value.as_object().is_none_or(|map| map.keys().all(|name| named(name) || foreign(name)))
+            value.as_object().is_none_or(|map| {
+                map.iter().all(|(name, value)| named(name) || foreign(name) || fits(wanted, root, value))
+            })
         }
         "items" => value.as_array().is_none_or(|items| items.iter().all(|item| fits(wanted, root, item))),
+        "propertyNames" => {
+            value.as_object().is_none_or(|map| map.keys().all(|name| fits(wanted, root, &json!(name))))
+        }
+        "maxProperties" => value.as_object().is_none_or(|map| map.len() as u64 <= wanted.as_u64().unwrap()),
+        "not" => !fits(wanted, root, value),
+        "enum" => wanted.as_array().unwrap().contains(value),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= wanted.as_u64().unwrap()),
         "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= wanted.as_u64().unwrap()),
         "minLength" => {
@@ -87,6 +102,11 @@ fn mutants() -> Vec<(String, Value)> {
         json!(9_007_199_254_740_993_u64),
         json!("cursor"),
         json!("-a"),
+        json!("none"),
+        json!("localhost"),
+        json!("https://a.example/c.json"),
+        json!(65536),
+        json!({"a b": "x"}),
     ];
     let mut places = Vec::new();
     collect(&good(), "", &mut places);
@@ -153,6 +173,9 @@ fn schema_and_reader_take_and_refuse_the_same() {
         assert_eq!(expected, reader.is_ok(), "{what}: {reader:?}");
         if expected { taken += 1 } else { refused += 1 }
     }
+    let mut both = good();
+    both["servers"][1]["_meta"]["dev.hallpass/server"]["oauth"]["clientId"] = json!("desktop");
+    assert!(!fits(&schema, &schema, &both) && read(&both).is_err());
     assert!(taken > 30 && refused > 300, "{taken} taken, {refused} refused");
 }
 

@@ -121,7 +121,7 @@ export class FakeAgent {
           this.#server(request.server).private_ca = request.ca !== null;
           return { kind: "server", ...this.#server(request.server) };
         case "set_sign_in":
-          this.#server(request.server).registration = { ...this.#server(request.server).registration, redirect: request.redirect, parameters: request.parameters, except: request.except };
+          this.#server(request.server).registration = { ...this.#server(request.server).registration, redirect: request.redirect, parameters: request.parameters, except: request.except, metadata_url: request.metadata_url };
           return { kind: "server", ...this.#server(request.server) };
         case "remove_server":
           status.servers = status.servers.filter((one) => one.id !== request.server);

@@ -1066,7 +1066,11 @@ parameters: { [key in string]: string },
 /**
  * What its issuer is let off.
  */
-except: Exceptions, } | { "verb": "read_paste", 
+except: Exceptions, 
+/**
+ * The client id metadata document to present; empty: none; `None`: the one of this build.
+ */
+metadata_url: string | null, } | { "verb": "read_paste", 
 /**
  * As it was pasted.
  */

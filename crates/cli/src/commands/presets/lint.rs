@@ -56,6 +56,7 @@ async fn online(list: &List, authority: Option<&PrivateAuthority>) -> Result<Vec
             headers: &remote.headers,
             issuer: server.issuer.as_deref(),
             client_id: server.client_id.as_deref(),
+            metadata_url: server.metadata_url.as_deref(),
         };
         if let Some(message) =
             agent::ask_online(declared, authority, ipc::proxies().unwrap_or_default()).await?
